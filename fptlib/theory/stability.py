@@ -1,7 +1,7 @@
 """Stability of a two-compartment neuron: the exact region, the bound with spikes fed back, a stable parametrisation.
 
 Letters: a1, a2 decays (dendrite, soma), b1 soma-to-dendrite coupling, b2 dendrite-to-soma coupling. Every function takes
-numbers or tensors that broadcast against each other and returns tensors; gradients flow through all of them.
+numbers or tensors that broadcast against each other and returns tensors; the parameter maps are differentiable.
 """
 
 from typing import NamedTuple
