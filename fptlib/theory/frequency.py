@@ -14,7 +14,7 @@ KINDS = ("low-pass", "high-pass", "band-pass", "band-stop")
 
 
 class Peak(NamedTuple):
-    """Where a compartment answers most: angular frequency (radians per step) and gain, each [..., 2] = (dendrite, soma)."""
+    """Where a compartment answers most: radians per step and gain, each [..., 2] = (dendrite, soma)."""
 
     omega: torch.Tensor
     gain: torch.Tensor

@@ -1,7 +1,7 @@
 """Stability of a two-compartment neuron: the exact region, the bound with spikes fed back, a stable parametrisation.
 
-Letters: a1, a2 decays (dendrite, soma), b1 soma-to-dendrite coupling, b2 dendrite-to-soma coupling. Every function takes
-numbers or tensors that broadcast against each other and returns tensors; the parameter maps are differentiable.
+Letters: a1, a2 decays (dendrite, soma), b1 soma-to-dendrite coupling, b2 dendrite-to-soma coupling. Every function
+takes numbers or tensors that broadcast against each other and returns tensors; the parameter maps are differentiable.
 """
 
 from typing import NamedTuple
@@ -10,21 +10,19 @@ import torch
 
 UPDATES = ("gauss-seidel", "jacobi")
 ORDERS = ("paper", "released")
-# The stable map stops this far short of the edge, so that the margin survives rounding when tanh saturates.
-LOOP_CAP = 0.999
 # Powers of A below this size no longer change a sum of order one in float64.
 NEGLIGIBLE = 1e-17
 
 
 class BiboBound(NamedTuple):
-    """What `bibo_bound` found: membrane per unit of input and per unit of spikes, for dendrite and soma, shape [..., 2]."""
+    """What `bibo_bound` found: membrane per unit of input and of spikes, each [..., 2] = (dendrite, soma)."""
 
     input_gain: torch.Tensor
     spike_gain: torch.Tensor
 
     @property
     def loop_gain(self):
-        """Largest row sum of the reset feedback, shape [...]: a spike function of slope L contracts when L times it is < 1."""
+        """Largest row sum of the reset feedback, shape [...]; spikes of slope L contract when L times it is below 1."""
         return self.spike_gain.amax(-1)
 
 
@@ -137,7 +135,7 @@ def reset_matrix(a1, a2, b1, b2, reset=(0.5, 1.0), order="paper"):
 
 
 def ts_lif_stability(a1, a2, b1, b2, update="gauss-seidel"):
-    """Margin and eigenvalues of the linear part of a two-compartment neuron: stable exactly where the margin is positive.
+    """Margin and eigenvalues of a two-compartment neuron's linear part; stable exactly where the margin is positive.
 
     Equation: gaps (1 - |a1 a2|, (1-a1)(1-a2) - b1 b2, (1+a1)(1+a2) + b1 b2) for "gauss-seidel"; with the old dendrite
     ("jacobi") (1 - |a1 a2 - b1 b2|, (1-a1)(1-a2) - b1 b2, (1+a1)(1+a2) - b1 b2). The margin is the smallest gap.
@@ -173,8 +171,8 @@ def ts_lif_stability(a1, a2, b1, b2, update="gauss-seidel"):
 def bibo_bound(a1, a2, b1, b2, reset=(0.5, 1.0), order="paper", gains=None):
     """Bound on the membranes for bounded input and any spikes at all, hard, graded, sampled or guessed by a sweep.
 
-    Equation: |x_i[t]| <= |(A^t x[0])_i| + C sum_n |A^n B|_i + sum_n sum_j |A^n G|_ij when |input| <= C; the two sums are
-    `input_gain` and `spike_gain`, and the larger spike gain is the loop gain of the fixed-point iteration.
+    Equation: |x_i[t]| <= |(A^t x[0])_i| + C sum_n |A^n B|_i + sum_n sum_j |A^n G|_ij when |input| <= C; the two sums
+    are `input_gain` and `spike_gain`, and the larger spike gain is the loop gain of the fixed-point iteration.
 
     Args:
         a1, a2, b1, b2: numbers or tensors [...]. reset, order: see `reset_matrix`. gains: see `drive`.
@@ -193,7 +191,7 @@ def bibo_bound(a1, a2, b1, b2, reset=(0.5, 1.0), order="paper", gains=None):
     report = ts_lif_stability(a1, a2, b1, b2)
     if not bool(report.stable.all()):
         raise ValueError(
-            f"spectral radius {report.radius.max().item():.6g} came; a bound for all bounded inputs exists below 1 only. "
+            f"spectral radius {report.radius.max().item():.6g} came; a bound for all bounded inputs needs one below 1. "
             "Move the parameters into the region of `ts_lif_stability`."
         )
     matrix = transition(a1, a2, b1, b2)
@@ -208,8 +206,8 @@ def bibo_bound(a1, a2, b1, b2, reset=(0.5, 1.0), order="paper", gains=None):
 def stable_parameters(p1, p2, r, u):
     """Two-compartment parameters that are stable whatever the four free numbers are.
 
-    Equation: a_i = sigmoid(p_i), q = (1-a1)(1-a2), m = 0.999 tanh(r), b1 = -m sqrt(q) e^u, b2 = -m sqrt(q) e^-u, so that
-    b1 b2 = m^2 q < q.
+    Equation: a_i = sigmoid(p_i), q = (1-a1)(1-a2), m = tanh(r), b1 = -m sqrt(q) e^u, b2 = -m sqrt(q) e^-u, so
+    that b1 b2 = m^2 q < q. Strict in real arithmetic; in float32 tanh(r) rounds to 1 from r = 9.1 on.
 
     Args:
         p1, p2: logits of the decays; r: strength of the loop; u: its asymmetry. Numbers or tensors [...].
@@ -224,17 +222,17 @@ def stable_parameters(p1, p2, r, u):
     p1, p2, r, u = _tensors(p1, p2, r, u)
     # sqrt(q) from the logits, 1 - sigmoid(p) = sigmoid(-p): no subtraction, so a decay near one keeps its margin.
     logsigmoid = torch.nn.functional.logsigmoid
-    strength = LOOP_CAP * torch.tanh(r) * torch.exp((logsigmoid(-p1) + logsigmoid(-p2)) / 2)
+    strength = torch.tanh(r) * torch.exp((logsigmoid(-p1) + logsigmoid(-p2)) / 2)
     return torch.sigmoid(p1), torch.sigmoid(p2), -strength * torch.exp(u), -strength * torch.exp(-u)
 
 
 def free_parameters(a1, a2, b1, b2):
     """The four free numbers that `stable_parameters` maps to the given neuron: its inverse.
 
-    Equation: p_i = logit(a_i), r = atanh(sqrt(b1 b2 / q) / 0.999) with the sign of -b1, u = log(b1 / b2) / 2.
+    Equation: p_i = logit(a_i), r = atanh(sqrt(b1 b2 / q)) with the sign of -b1, u = log(b1 / b2) / 2.
 
     Args:
-        a1, a2: decays in (0, 1), [...]. b1, b2: couplings of one sign, neither zero, b1 b2 < 0.998 (1-a1)(1-a2), [...].
+        a1, a2: decays in (0, 1), [...]. b1, b2: couplings of one sign, neither zero, b1 b2 < (1-a1)(1-a2), [...].
     Shape: [...] four times -> the tensors p1, p2, r, u, each [...].
 
     Raises:
@@ -247,14 +245,15 @@ def free_parameters(a1, a2, b1, b2):
     Book: prp-stable-map
     """
     a1, a2, b1, b2 = _tensors(a1, a2, b1, b2)
-    room = LOOP_CAP**2 * (1 - a1) * (1 - a2)
+    room = (1 - a1) * (1 - a2)
     if not bool(((a1 > 0) & (a1 < 1) & (a2 > 0) & (a2 < 1)).all()):
         raise ValueError(
             f"decays ({a1}, {a2}) came; the stable map reaches decays strictly between 0 and 1. Change the decays."
         )
     if not bool(((b1 * b2 > 0) & (b1 * b2 < room)).all()):
         raise ValueError(
-            f"couplings ({b1}, {b2}) came; wanted two of one sign, neither zero, with product below {LOOP_CAP}^2 (1-a1)(1-a2) = {room}. "
+            f"couplings ({b1}, {b2}) came; wanted two of one sign, neither zero, with product below "
+            f"(1-a1)(1-a2) = {room}. "
             "Shrink one coupling, or use the free parametrisation."
         )
     r = torch.atanh(torch.sqrt(b1 * b2 / room)) * -torch.sign(b1)
