@@ -1,1 +1,41 @@
+"""fptlib: spiking neurons solved in parallel over time, with a certificate of exactness."""
+
+from fptlib.adjoints import Exact
+from fptlib.compartments import lm_h, tc_lif, ts_lif, two_compartment
+from fptlib.neurons import alif, decay_from_tau, integrate_and_fire, lif, resonate_and_fire
+from fptlib.nn import SpikingLayer
+from fptlib.result import Certificate, Solution, SolveError, Status
+from fptlib.scan import linear_scan
+from fptlib.solve import solve
+from fptlib.solvers import FixedPoint, Sequential
+from fptlib.spec import NeuronSpec
+from fptlib.surrogates import ATan, Sigmoid, Triangle, spike
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "ATan",
+    "Certificate",
+    "Exact",
+    "FixedPoint",
+    "NeuronSpec",
+    "Sequential",
+    "Sigmoid",
+    "Solution",
+    "SolveError",
+    "SpikingLayer",
+    "Status",
+    "Triangle",
+    "alif",
+    "decay_from_tau",
+    "integrate_and_fire",
+    "lif",
+    "linear_scan",
+    "lm_h",
+    "resonate_and_fire",
+    "solve",
+    "spike",
+    "tc_lif",
+    "ts_lif",
+    "two_compartment",
+]

@@ -90,7 +90,7 @@ class NeuronSpec:
             if got != wanted:
                 raise ValueError(f"NeuronSpec: {name} came with size {got}; {wanted} is wanted for D = {d}, P = {p}.")
         if any(self.hard) and p > 1:
-            raise ValueError(f"NeuronSpec: a hard reset came with P = {p} spike channels; use one channel or a soft reset.")
+            raise ValueError(f"NeuronSpec: a hard reset came with P = {p} spike channels; use one, or a soft reset.")
 
     @property
     def states(self):
@@ -111,7 +111,7 @@ class NeuronSpec:
         return found
 
     def fresh(self):
-        """The same neuron built again from its recipe, so that learnable parameters enter a new graph. Book: def-neuron-spec"""
+        """The same neuron built again, so that learnable parameters enter a new graph. Book: def-neuron-spec"""
         return self.recipe[0](**self.recipe[1]) if self.parameters() else self
 
     def tensors(self):
@@ -119,12 +119,15 @@ class NeuronSpec:
         rows = (*self.transition, *self.readout, *self.reset, *self.jump, self.drive, self.threshold, self.reset_to)
         return [entry for row in rows for entry in row if torch.is_tensor(entry)]
 
-    def cast(self, dtype):
-        """The same table with its tensors in ``dtype`` (any shape kept). Book: def-neuron-spec"""
-        if all(entry.dtype == dtype for entry in self.tensors()):
-            return self
-        vector = lambda row: tuple(e.to(dtype) if torch.is_tensor(e) else e for e in row)  # noqa: E731
-        matrix = lambda rows: tuple(vector(row) for row in rows)  # noqa: E731
+    def map(self, entry):
+        """The table with ``entry`` applied to each of its numbers and tensors (shapes kept). Book: def-neuron-spec"""
+
+        def vector(row):
+            return tuple(entry(e) for e in row)
+
+        def matrix(rows):
+            return tuple(vector(row) for row in rows)
+
         return replace(
             self,
             transition=matrix(self.transition),
@@ -136,10 +139,18 @@ class NeuronSpec:
             reset_to=vector(self.reset_to),
         )
 
+    def cast(self, dtype):
+        """The table rounded to ``dtype``, so that all arithmetics see the same numbers. Book: def-arithmetic"""
+        return self.map(lambda e: e.to(dtype) if torch.is_tensor(e) else torch.tensor(e, dtype=dtype).item())
+
+    def detached(self):
+        """The table as numbers, without the graph of learnable parameters. Book: def-neuron-spec"""
+        return self.map(lambda e: e.detach() if torch.is_tensor(e) else e)
+
     # One time step, in the arithmetic that defines the neuron. States and spikes are lists of tensors, one a channel.
 
     def charge(self, v, x, s):
-        """u = A v + B x + J s, one rounding an operation, left to right; lists of [...] -> list of [...]. Book: def-arithmetic"""
+        """u = A v + B x + J s, rounded after each operation, left to right; lists of [...]. Book: def-arithmetic"""
         u = []
         for i in range(self.states):
             terms = [_times(a, v[j]) for j, a in enumerate(self.transition[i]) if not _is_zero(a)]
@@ -168,7 +179,8 @@ class NeuronSpec:
             for p, amount in enumerate(self.reset[i]):
                 value = value if _is_zero(amount) else value - amount * s[p]
             if self.hard[i]:
-                value = torch.where(s[0] > 0, torch.as_tensor(self.reset_to[i], dtype=value.dtype, device=value.device), value)
+                rest = torch.as_tensor(self.reset_to[i], dtype=value.dtype, device=value.device)
+                value = torch.where(s[0] > 0, rest, value)
             v.append(value)
         return v
 
@@ -184,7 +196,7 @@ class NeuronSpec:
         return torch.stack([c - th for c, th in zip(sensed, self.threshold)], dim=1)
 
     def emit(self, distance, slope=None):
-        """Spikes from C u - theta: the threshold, or a sigmoid of steepness ``slope``; [T, P, ...] -> same. Book: alg-fpt"""
+        """Spikes from C u - theta: the threshold, or a sigmoid of that slope; [T, P, ...] -> same. Book: alg-fpt"""
         return spike(distance, self.surrogate) if slope is None else torch.sigmoid(slope * distance)
 
     def coefficients(self, x, spikes):
@@ -211,7 +223,9 @@ class NeuronSpec:
         before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
         lowered = []
         for i in range(d):
-            amount = -sum((_times(r, before[:, p]) for p, r in enumerate(self.reset[i]) if not _is_zero(r)), 0 * before[:, 0])
+            amount = torch.zeros_like(before[:, 0])
+            for p, r in enumerate(self.reset[i]):
+                amount = amount if _is_zero(r) else amount - _times(r, before[:, p])
             lowered.append(amount + self.reset_to[i] * before[:, 0] if self.hard[i] else amount)
         drive = []
         for i in range(d):
@@ -227,8 +241,11 @@ class NeuronSpec:
 
 
 def stack_matrix(rows, like):
-    """Table entries as one tensor [rows, columns, ...], each entry broadcast to ``like`` [...]. Book: def-neuron-spec"""
-    entry = lambda e: torch.as_tensor(e, dtype=like.dtype, device=like.device).expand(like.shape)  # noqa: E731
+    """Table entries as one tensor [rows, columns, ...], each broadcast to ``like`` [...]. Book: def-neuron-spec"""
+
+    def entry(e):
+        return torch.as_tensor(e, dtype=like.dtype, device=like.device).expand(like.shape)
+
     return torch.stack([torch.stack([entry(e) for e in row]) for row in rows])
 
 

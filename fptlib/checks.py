@@ -1,0 +1,27 @@
+"""Checks of what a user passes in: each says what came, what was wanted and what to do."""
+
+import math
+
+import torch
+
+
+def check_range(name, value, low, high, open_low=False):
+    if torch.is_tensor(value):
+        if not value.is_floating_point():
+            raise TypeError(
+                f"{name} came as a tensor of {value.dtype}; a floating-point tensor is wanted; use .float()."
+            )
+        smallest, largest = value.detach().min().item(), value.detach().max().item()
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        smallest = largest = float(value)
+    else:
+        raise TypeError(f"{name} came as {type(value).__name__}; a number or a floating-point tensor is wanted.")
+    inside = (smallest > low if open_low else smallest >= low) and largest <= high
+    if not inside or not math.isfinite(smallest) or not math.isfinite(largest):
+        bracket = f"{'(' if open_low else '['}{low:g}, {high:g}]"
+        raise ValueError(f"{name} came as {smallest:g}..{largest:g}; finite values in {bracket} are wanted.")
+
+
+def check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"{name} came as {value!r}; one of {', '.join(map(repr, choices))} is wanted.")

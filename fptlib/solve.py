@@ -1,0 +1,184 @@
+"""`solve`: the one front door. Checks, solver, proof, gradient, in that order."""
+
+from functools import partial
+
+import torch
+
+from fptlib.adjoints import Exact
+from fptlib.certificate import certify
+from fptlib.result import Solution, SolveError, Status
+from fptlib.solvers import Sequential
+from fptlib.spec import NeuronSpec
+
+_FAILING = (Status.UNDECIDED, Status.NONFINITE)
+
+
+def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on_failure="raise", validate=True):
+    """Run a neuron over all time steps of an input and say what is proved about the result.
+
+    s = f(C u - theta), u = B - F s: by the loop, by sweeps, or by chunks of time in parallel, as ``solver`` says.
+
+    Args:
+        neuron: a NeuronSpec, e.g. ``lif(decay=0.5)``.
+        x: input, [T, ...], floating point, time first; any trailing shape.
+        solver: a solver object, or "auto": an exact one, chosen by neuron, T and N; ``Solution.note`` says which and why.
+        v0: state after the last reset, [...] (D = 1) or [D, ...]; None is zero. ``Solution.final_state`` continues a run.
+        adjoint: how the gradient is formed; None is `Exact`.
+        backend: "auto", "torch" or "triton". A backend asked for by name runs or raises; the choice is recorded.
+        on_failure: "raise" a `SolveError`, or "return" the solution with its failing status.
+        validate: check values (finite input, finite result) too; False checks shapes and types only.
+
+    Returns:
+        A `Solution`: spikes [T, ...] in the dtype of ``x``, membrane, final state, certificate, status.
+        States are float64 for float64 input and float32 otherwise.
+
+    Raises:
+        TypeError: x or v0 is not a floating-point tensor, or an argument is of the wrong kind.
+        ValueError: empty time axis, shapes that do not fit, non-finite values, unknown names, a solver unfit for the neuron.
+        SolveError: the solve failed and ``on_failure`` is "raise".
+
+    Example:
+        >>> from fptlib import lif
+        >>> solution = solve(lif(decay=0.5), torch.full((4, 1), 0.7))
+        >>> solution.spikes.flatten(), solution.certificate.exact
+        (tensor([0., 1., 0., 1.]), True)
+
+    Book: def-solution
+    """
+    check_neuron_and_input(neuron, x, validate)
+    spec = neuron.fresh()
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    spec, state = spec.cast(dtype), initial_state(spec, x, v0, dtype, validate)
+    current = x.to(dtype)
+    check_table(spec, current)
+    solver, note = choose(spec, current, solver)
+    adjoint = Exact() if adjoint is None else adjoint
+    check_choices(solver, adjoint, backend, on_failure)
+    wants_grad = torch.is_grad_enabled() and any(t.requires_grad for t in (current, state, *spec.tensors()))
+
+    if wants_grad and hasattr(adjoint, "run"):
+        run = adjoint.run(spec, current, state, solver)
+        trains = run.spikes, run.membrane, run.final_state
+    else:
+        with torch.no_grad():
+            run = solver.run(spec, current, state)
+        trains = adjoint.attach(spec, current, state, run, solver) if wants_grad else None
+    return wrap(spec, current, state, x.dtype, solver, note, run, trains, on_failure, validate)
+
+
+def choose(spec, x, solver):
+    """The solver to run and the sentence that says why; x [T, ...]. Book: def-solution"""
+    if solver != "auto":
+        return solver, "asked for"
+    return Sequential(), "auto: the loop"
+
+
+def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
+    """Drop single channel axes, cast spikes to the input's dtype, judge the result; trains [T, P, ...] -> `Solution`.
+
+    Book: def-solution
+    """
+    spikes, membrane, final = trains or (run.spikes, run.membrane, run.final_state)
+    one_state, one_channel = spec.states == 1, spec.channels == 1
+    finite = not validate or bool(torch.isfinite(run.final_state).all())
+
+    with torch.no_grad():
+        fixed = spec.detached()
+    solution = Solution(
+        spikes=(spikes[:, 0] if one_channel else spikes).to(dtype),
+        membrane=membrane[:, 0] if one_state else membrane,
+        final_state=final[0] if one_state else final,
+        sweeps=run.sweeps,
+        residuals=run.residuals,
+        backend=run.backend,
+        solver=solver,
+        note=" ".join(filter(None, (note, run.note))),
+        mix=spec.mix,
+        report=run.report,
+        _prove=partial(_certify_later, fixed, x.detach(), v0.detach(), run),
+        _judge=partial(_judge, run, solver, finite),
+    )
+    needs_proof = getattr(solver, "sweeps", 1) is None
+    if on_failure == "raise" and (not finite or needs_proof) and solution.status in _FAILING:
+        raise SolveError(solution.status.value)
+    return solution
+
+
+def _certify_later(spec, x, v0, run):
+    with torch.no_grad():
+        return certify(spec, x, v0, run, run.bounds)
+
+
+def _judge(run, solver, finite, solution):
+    if not finite:
+        return Status.NONFINITE
+    if run.graded:
+        return Status.GRADED
+    if solution.certificate.exact:
+        return Status.EXACT
+    return Status.UNDECIDED if getattr(solver, "sweeps", 1) is None else Status.SWEEPS_DONE
+
+
+def check_neuron_and_input(neuron, x, validate):
+    """Refuse what is not a neuron or not a finite floating-point input [T, ...]. Book: def-solution"""
+    if not isinstance(neuron, NeuronSpec):
+        raise TypeError(f"solve: neuron came as {type(neuron).__name__}; a NeuronSpec is wanted, e.g. lif(decay=0.5).")
+    if not torch.is_tensor(x):
+        raise TypeError(f"solve: x came as {type(x).__name__}; a torch tensor [T, ...] is wanted; use torch.as_tensor.")
+    if not x.is_floating_point():
+        raise TypeError(f"solve: x came as {x.dtype}; a floating-point input is wanted; convert it with x.float().")
+    if x.ndim == 0 or x.shape[0] == 0:
+        raise ValueError(f"solve: x came with shape {tuple(x.shape)}; [T, ...] with at least one time step is wanted.")
+    if validate and not bool(torch.isfinite(x).all()):
+        raise ValueError("solve: x holds NaN or infinity; finite input is wanted; remove or mask such values first.")
+
+
+def check_table(spec, x):
+    """Refuse parameters that do not fit one time step of x [T, ...], or live elsewhere. Book: def-neuron-spec"""
+    for entry in spec.tensors():
+        if entry.device != x.device and entry.ndim > 0:
+            raise ValueError(
+                f"solve: a parameter lives on {entry.device}, x on {x.device}; move one of them with .to()."
+            )
+        try:
+            fits = torch.broadcast_shapes(entry.shape, x.shape[1:]) == x.shape[1:]
+        except RuntimeError:
+            fits = False
+        if not fits:
+            raise ValueError(
+                f"solve: a parameter of shape {tuple(entry.shape)} does not broadcast to one step {tuple(x.shape[1:])} of x."
+            )
+
+
+def initial_state(spec, x, v0, dtype, validate):
+    """v0 as [D, ...] in the loop's dtype; zeros when None. Book: def-solution"""
+    shape = (spec.states, *x.shape[1:])
+    if v0 is None:
+        return x.new_zeros(shape, dtype=dtype)
+    if not torch.is_tensor(v0) or not v0.is_floating_point():
+        kind = v0.dtype if torch.is_tensor(v0) else type(v0).__name__
+        raise TypeError(f"solve: v0 came as {kind}; a floating-point tensor is wanted.")
+    wanted = shape[1:] if spec.states == 1 else shape
+    if tuple(v0.shape) != wanted:
+        raise ValueError(f"solve: v0 came with shape {tuple(v0.shape)}; one state {wanted} is wanted.")
+    if v0.device != x.device:
+        raise ValueError(f"solve: v0 lives on {v0.device}, x on {x.device}; move one of them with .to().")
+    if validate and not bool(torch.isfinite(v0).all()):
+        raise ValueError("solve: v0 holds NaN or infinity; a finite state is wanted.")
+    return v0.to(dtype).reshape(shape)
+
+
+def check_choices(solver, adjoint, backend, on_failure):
+    """Refuse unknown solvers, adjoints, backends and policies (no tensors, no shape). Book: def-solution"""
+    if not hasattr(solver, "run"):
+        raise TypeError(
+            f"solve: solver came as {solver!r}; 'auto' or a solver object is wanted, e.g. FixedPoint(sweeps=3)."
+        )
+    if not (hasattr(adjoint, "attach") or hasattr(adjoint, "run")):
+        raise TypeError(f"solve: adjoint came as {adjoint!r}; an adjoint object is wanted, e.g. Exact().")
+    if backend not in ("auto", "torch", "triton"):
+        raise ValueError(f"solve: backend came as {backend!r}; 'auto', 'torch' or 'triton' is wanted.")
+    if on_failure not in ("raise", "return"):
+        raise ValueError(f"solve: on_failure came as {on_failure!r}; 'raise' or 'return' is wanted.")
+    if backend == "triton":
+        raise ValueError("solve: backend='triton' needs a CUDA tensor and the Replay solver; this call has neither.")
