@@ -57,7 +57,7 @@ def transfer_functions(a1, a2, b1, b2, omega, gains=None):
 def impulse_response(a1, a2, b1, b2, steps, gains=None):
     """Membranes after a unit impulse at the first step, spikes off.
 
-    Equation: h[n] = A^n B, n = 0 .. steps - 1.
+    Equation: h[n] = M^n k, n = 0 .. steps - 1.
 
     Args:
         a1, a2, b1, b2: numbers or tensors [...].

@@ -10,7 +10,7 @@ import torch
 
 UPDATES = ("gauss-seidel", "jacobi")
 ORDERS = ("paper", "released")
-# Powers of A below this size no longer change a sum of order one in float64.
+# Powers of M below this size no longer change a sum of order one in float64.
 NEGLIGIBLE = 1e-17
 
 
@@ -53,7 +53,7 @@ def _choose(name, value, allowed):
 
 
 def transition(a1, a2, b1, b2, update="gauss-seidel"):
-    """The matrix A that takes one post-reset state to the next membrane pair.
+    """The matrix M that takes one post-reset state to the next membrane pair.
 
     Equation: [[a1, b1], [b2 a1, a2 + b1 b2]] when the soma sees the new dendrite ("gauss-seidel", as published),
     [[a1, b1], [b2, a2]] when it sees the old one ("jacobi").
@@ -79,7 +79,7 @@ def transition(a1, a2, b1, b2, update="gauss-seidel"):
 
 
 def drive(a1, a2, b1, b2, gains=None, update="gauss-seidel"):
-    """The vector B with which an input enters the membrane pair.
+    """The vector k with which an input enters the membrane pair.
 
     Equation: (e1, e2 + b2 e1) for "gauss-seidel", (e1, e2) for "jacobi"; gains None means e = 1 - a.
 
@@ -107,7 +107,7 @@ def drive(a1, a2, b1, b2, gains=None, update="gauss-seidel"):
 def reset_matrix(a1, a2, b1, b2, reset=(0.5, 1.0), order="paper"):
     """The matrix G that takes a pair of spikes to what the next membrane pair loses (Gauss-Seidel update).
 
-    Equation: A diag(g1, g2) when the reset precedes the decay ("released"), [[g1, 0], [b2 g1, g2]] when it is
+    Equation: M diag(g1, g2) when the reset precedes the decay ("released"), [[g1, 0], [b2 g1, g2]] when it is
     subtracted undecayed ("paper").
 
     Args:
@@ -171,7 +171,7 @@ def ts_lif_stability(a1, a2, b1, b2, update="gauss-seidel"):
 def bibo_bound(a1, a2, b1, b2, reset=(0.5, 1.0), order="paper", gains=None):
     """Bound on the membranes for bounded input and any spikes at all, hard, graded, sampled or guessed by a sweep.
 
-    Equation: |x_i[t]| <= |(A^t x[0])_i| + C sum_n |A^n B|_i + sum_n sum_j |A^n G|_ij when |input| <= C; the two sums
+    Equation: |u_i[t]| <= |(M^t u[0])_i| + C sum_n |M^n k|_i + sum_n sum_j |M^n G|_ij when |input| <= C; the two sums
     are `input_gain` and `spike_gain`, and the larger spike gain is the loop gain of the fixed-point iteration.
 
     Args:
