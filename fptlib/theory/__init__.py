@@ -8,6 +8,9 @@ from .checks import check_certified_steps as check_certified_steps
 from .checks import check_power_row_sum as check_power_row_sum
 from .checks import check_sign_of_error as check_sign_of_error
 from .checks import check_worst_case_input as check_worst_case_input
+from .checks_special import check_notch_share as check_notch_share
+from .checks_special import check_resonator_choice as check_resonator_choice
+from .checks_special import check_three_fixed_points as check_three_fixed_points
 from .contraction import centred_constant as centred_constant
 from .contraction import centred_decay as centred_decay
 from .contraction import recurrence_rate as recurrence_rate
@@ -33,6 +36,13 @@ from .gradients import neumann_remainder as neumann_remainder
 from .gradients import released_backward_slopes as released_backward_slopes
 from .gradients import reverse_gate as reverse_gate
 from .gradients import spike_jacobian as spike_jacobian
+from .resonators import complex_leak as complex_leak
+from .resonators import decoupled_spike_bound as decoupled_spike_bound
+from .resonators import resonator_gain as resonator_gain
+from .resonators import truncation_bound as truncation_bound
+from .special import classify_diagonal as classify_diagonal
+from .special import safe_band as safe_band
+from .special import scalar_fixed_points as scalar_fixed_points
 from .stability import bibo_bound as bibo_bound
 from .stability import drive as drive
 from .stability import free_parameters as free_parameters
