@@ -54,6 +54,8 @@
   }
 
   function build(box, index) {
+    if (box.dataset.built) return; /* the script may be loaded twice: by the page and by the theme */
+    box.dataset.built = "yes";
     style();
     const id = "lif-" + index;
     const controls = el("div", { "class": "controls" }, box);
