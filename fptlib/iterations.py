@@ -49,7 +49,7 @@ class Jacobi:
         _check(self)
 
     def run(self, spec, x, v0):
-        """Sweep; x [T, ...], v0 [D, ...] -> `Run`. Book: def-sweep-family"""
+        """Sweep; x [T, ...], v0 [memory, ...] -> `Run`. Book: def-sweep-family"""
         _refuse_graded_hard(self, spec)
         return _iterate(self, spec, x, v0, step_all, "Jacobi sweeps settled in the loop's own arithmetic.")
 
@@ -87,7 +87,7 @@ class Newton:
         _check(self)
 
     def run(self, spec, x, v0):
-        """Sweep; x [T, ...], v0 [D, ...] -> `Run`. Book: prp-fpt-is-newton"""
+        """Sweep; x [T, ...], v0 [memory, ...] -> `Run`. Book: prp-fpt-is-newton"""
         _refuse_graded_hard(self, spec)
         if self.slope is not None:
             return _iterate(self, spec, x, v0, lambda *old: corrected(*old, Sigmoid(self.slope)))
@@ -133,7 +133,7 @@ class CentredFixedPoint:
             )
 
     def run(self, spec, x, v0):
-        """Sweep; x [T, ...], v0 [D, ...] -> `Run`. Book: thm-centred-contraction"""
+        """Sweep; x [T, ...], v0 [memory, ...] -> `Run`. Book: thm-centred-contraction"""
         _refuse_graded_hard(self, spec)
         return _iterate(self, spec, x, v0, lambda *old: corrected(*old, _Constant(self.slope / 8)))
 
@@ -153,8 +153,8 @@ def step_all(spec, x, v0, membrane, spikes):
 
     Book: def-sweep-family
     """
-    states, fired = spec.settle_all(membrane, spikes), torch.zeros_like(spikes[:1])
-    states, fired = torch.cat([v0[None], states[:-1]]), torch.cat([fired, spikes[:-1]])
+    (v, late), states = spec.split(v0), spec.settle_all(membrane, spikes)
+    states, fired = torch.cat([v[None], states[:-1]]), torch.cat([late[None], spikes[:-1]])
     return torch.stack(spec.charge(list(states.unbind(1)), x, list(fired.unbind(1))), dim=1)
 
 
