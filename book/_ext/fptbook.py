@@ -80,6 +80,15 @@ def finish_page(app, pagename, templatename, context, doctree):
     )
 
 
+def no_live_code(app, pagename, templatename, context, doctree):
+    """The scripts of the live-code menu are left out: they would ask the network, and they arrive twice."""
+    context["script_files"] = [
+        script
+        for script in context.get("script_files", [])
+        if "thebe" not in str(script).lower() + str(getattr(script, "attributes", {})).lower()
+    ]
+
+
 def docstring_links(app, what, name, obj, options, lines):
     """`Book: label` in a docstring becomes a link to that place in the book."""
     for i, line in enumerate(lines):
@@ -219,5 +228,6 @@ def setup(app):
     app.connect("autodoc-process-docstring", docstring_links, priority=900)
     app.connect("doctree-read", warn_missing_alt)
     app.connect("html-page-context", finish_page)
+    app.connect("html-page-context", no_live_code, priority=950)
     app.connect("build-finished", finish_build)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

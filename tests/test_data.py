@@ -1,0 +1,167 @@
+"""Named data sets: the three places, the checks, and the sentences that say what to do. Small files are written here."""
+
+import gzip
+import hashlib
+import importlib
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from fptlib import data
+from fptlib.data import catalogue, readers
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch):
+    """A catalogue with one image set of four small IDX files, and the folder that holds them."""
+    arrays = [
+        np.arange(2 * 3 * 3, dtype=np.uint8).reshape(2, 3, 3),
+        np.array([7, 1], dtype=np.uint8),
+        np.full((1, 3, 3), 255, dtype=np.uint8),
+        np.array([4], dtype=np.uint8),
+    ]
+    files = []
+    (tmp_path / "tiny").mkdir()
+    for i, array in enumerate(arrays):
+        content = (
+            struct.pack(">BBBB", 0, 0, 8, array.ndim) + struct.pack(f">{array.ndim}i", *array.shape) + array.tobytes()
+        )
+        path = tmp_path / "tiny" / f"{i}.gz"
+        path.write_bytes(gzip.compress(content))
+        packed = hashlib.sha256(path.read_bytes()).hexdigest()
+        files.append(
+            catalogue.File(f"tiny/{i}.gz", hashlib.sha256(content).hexdigest(), f"https://host/{i}.gz", packed)
+        )
+    entry = catalogue.Entry(readers.read_idx_images, "Two squares.", "CC0", "this test", tuple(files))
+    monkeypatch.setitem(catalogue.CATALOGUE, "tiny", entry)
+    monkeypatch.delenv(data.FOLDER_VARIABLE, raising=False)
+    return tmp_path, arrays
+
+
+def test_a_local_folder_by_argument_and_by_variable(tiny, monkeypatch):
+    folder, arrays = tiny
+    given = data.load("tiny", folder)
+    monkeypatch.setenv(data.FOLDER_VARIABLE, str(folder))
+    named = data.load("tiny")
+    assert torch.equal(given.x, named.x) and given.x.dtype == torch.float32
+    assert np.array_equal(given.x.numpy(), arrays[0].astype(np.float32) / np.float32(255))
+    assert given.y.tolist() == [7, 1] and given.y_test.tolist() == [4] and given.x_test.max() == 1
+    assert given.caption() == "Two squares. Licence: CC0. Source: this test."
+
+
+def test_a_dataset_is_frozen(tiny):
+    found = data.load("tiny", tiny[0])
+    with pytest.raises(AttributeError):
+        found.x = None
+
+
+def test_a_changed_file_is_refused(tiny):
+    folder, _ = tiny
+    (folder / "tiny" / "1.gz").write_bytes(gzip.compress(b"something else"))
+    with pytest.raises(ValueError, match=r"SHA-256 .* is wanted\. It is another version or damaged: remove it"):
+        data.load("tiny", folder)
+
+
+def test_recompressed_files_are_the_same_data(tiny):
+    folder, _ = tiny
+    path = folder / "tiny" / "0.gz"
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()), compresslevel=1, mtime=1))
+    assert data.load("tiny", folder).y.tolist() == [7, 1]
+
+
+def test_a_missing_file_says_where_to_put_it(tiny, tmp_path):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"needs tiny/0\.gz.*FPTLIB_DATA.*download=True.*Source: this test"):
+        data.load("tiny", tmp_path / "empty")
+
+
+def test_a_missing_folder_is_named(tiny, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no-such-place, which is not a folder"):
+        data.load("tiny", tmp_path / "no-such-place")
+
+
+def test_nothing_is_downloaded_unless_asked(tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(data, "_fetch", lambda file: pytest.fail("a download was started"))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(FileNotFoundError):
+        data.load("tiny", tmp_path / "empty")
+
+
+def test_a_download_is_checked_by_pooch(tiny, monkeypatch):
+    pooch = importlib.import_module("pooch")
+    folder, _ = tiny
+    asked = []
+
+    def retrieve(url, known_hash, fname, path):
+        asked.append((url, known_hash))
+        return str(folder / "tiny" / fname)
+
+    monkeypatch.setattr(pooch, "retrieve", retrieve)
+    assert data.load("tiny", download=True).y.tolist() == [7, 1]
+    assert len(asked) == 4 and all(known.startswith("sha256:") and len(known) == 71 for _, known in asked)
+
+
+def test_unknown_name():
+    with pytest.raises(ValueError, match="load got 'mnits'; it knows digits, mnist-5k"):
+        data.load("mnits")
+    with pytest.raises(ValueError, match="load got 3"):
+        data.load(3)
+
+
+def test_a_missing_package_is_named(monkeypatch):
+    real = importlib.import_module
+
+    def without(name, *rest):
+        if name.startswith("sklearn"):
+            raise ImportError(name)
+        return real(name, *rest)
+
+    monkeypatch.setattr(data.importlib, "import_module", without)
+    with pytest.raises(ImportError, match=r'package sklearn, which is not installed. .*pip install "fptlib\[data\]"'):
+        data.load("digits")
+
+
+def test_digits_are_real():
+    digits = data.load("digits")
+    assert digits.x.shape == (1797, 8, 8) and digits.x.min() == 0 and digits.x.max() == 1
+    assert torch.bincount(digits.y).tolist() == [178, 182, 177, 183, 181, 182, 181, 179, 174, 180]
+    assert digits.found.startswith("package sklearn")
+
+
+def test_mnist_5k_is_real():
+    mnist = data.load("mnist-5k")
+    assert mnist.x.shape == (5000, 28, 28) and torch.bincount(mnist.y).tolist() == [500] * 10
+    assert mnist.x.min() == 0 and mnist.x.max() == 1
+
+
+def test_series_with_missing_cells(tmp_path):
+    path = tmp_path / "load.csv"
+    path.write_text("when,north,south\n1,2.5,\n2,3,4\n")
+    series = readers.read_csv("1 hour")(path)
+    assert series["channels"] == ("north", "south") and series["step"] == "1 hour"
+    assert series["missing"].tolist() == [[False, True], [False, False]]
+    assert series["x"][1].tolist() == [3.0, 4.0]
+
+
+def test_unlabelled_steps_and_end_markers_of_qtdb(tmp_path):
+    io = importlib.import_module("scipy.io")
+    x = np.zeros((2, 4, 4), dtype=np.int16)
+    x[:, -1, 0] = -1
+    y = np.zeros((2, 4, 6), dtype=np.uint8)
+    y[0, 0, 5] = y[0, 1, 0] = 1
+    for part in ("a", "b"):
+        io.savemat(tmp_path / f"{part}.mat", {"x": x, "y": y})
+    found = readers.read_qtdb(tmp_path / "a.mat", tmp_path / "b.mat")
+    assert found["x"].shape == (2, 3, 4) and found["x"].min() == 0
+    assert found["y"].tolist() == [[5, 0, -1], [-1, -1, -1]]
+
+
+def test_the_catalogue_is_complete():
+    for name, entry in catalogue.CATALOGUE.items():
+        assert entry.what.endswith(".") and entry.licence and entry.source, name
+        assert bool(entry.package) != bool(entry.files), name
+        for file in entry.files:
+            assert len(file.sha256) == 64 and (not file.url or len(file.url_sha256) == 64), file.path
+    assert tuple(catalogue.CATALOGUE) == data.names()
