@@ -18,8 +18,9 @@ _NO_BOUND = 1e300  # stands for infinity, which a zero readout would turn into N
 
 def run_linear(spec, x, spikes, v0):
     """Membrane [T, D, ...] of the neuron for given spikes [T, P, ...]: one linear scan. Book: thm-triangular-unique"""
-    gate, drive = spec.coefficients(x, spikes)
-    return linear_scan(gate[:, 0] if spec.states == 1 else gate, drive, v0)
+    v, late = spec.split(v0)
+    gate, drive = spec.coefficients(x, spikes, late)
+    return linear_scan(gate[:, 0] if spec.states == 1 else gate, drive, v)
 
 
 def order_signs(spec):
@@ -62,7 +63,7 @@ def brackets(spec, x, v0, dtype, sweeps=None):
 
     Args:
         spec: a NeuronSpec whose `order_signs` exist, cast to ``dtype``.
-        x: input [T, ...]; v0: initial state [D, ...]; both in ``dtype``.
+        x: input [T, ...]; v0: initial state [memory, ...]; both in ``dtype``.
         dtype: the arithmetic of the loop that the proof is about.
         sweeps: number of sweeps; None runs until the trains meet or stop moving.
 
@@ -112,7 +113,7 @@ def coarse_reach(spec, x, v0):
     drive = drive + _row_sums(gate[0], stack_matrix(spec.reset, x[0])) + stack_matrix(spec.jump, x[0]).abs().sum(1)
     rest = torch.stack([torch.as_tensor(r, dtype=x.dtype, device=x.device).expand(x[0].shape) for r in spec.reset_to])
     drive = drive + (gate[0] * rest.abs()).sum(1)
-    return absolute_scan(spec, gate, drive, v0.abs())
+    return absolute_scan(spec, gate, drive, spec.split(v0)[0].abs())
 
 
 def absolute_scan(spec, gate, drive, v0=None):
@@ -133,7 +134,7 @@ def guard(spec, x, v0, reach, dtype, spikes=None):
     """Bound [T, P, ...] on |C u - theta| errors: the loop's rounding in ``dtype`` plus that of the float64 scan.
 
     Args:
-        spec: the table, cast to float64; x [T, ...], v0 [D, ...] in float64.
+        spec: the table, cast to float64; x [T, ...], v0 [memory, ...] in float64.
         reach: bound [T, D, ...] on |u| for the trains in question.
         dtype: arithmetic of the sequential loop.
         spikes: [T, P, ...] for a hard reset, whose gates they set; None for a constant gate.
@@ -156,7 +157,7 @@ def guard(spec, x, v0, reach, dtype, spikes=None):
     size = stack_matrix(spec.transition, x[0]).abs()[None]
     gate = size if spikes is None else spec.coefficients(x, spikes)[0].abs()
     taken = stack_matrix(spec.reset, x[0]).abs().sum(1) + stack_matrix([spec.reset_to], x[0])[0].abs()
-    earlier = torch.cat([v0.abs()[None], reach[:-1]]) + taken
+    earlier = torch.cat([spec.split(v0)[0].abs()[None], reach[:-1]]) + taken
     work = (size * earlier[:, None]).sum(2) + stack_matrix([spec.drive], x[0])[0].abs() * x.abs()[:, None]
     work = work + stack_matrix(spec.jump, x[0]).abs().sum(1) + reach
     info = torch.finfo(dtype)
@@ -176,7 +177,7 @@ def guard(spec, x, v0, reach, dtype, spikes=None):
 def prefix_proof(spec, x, v0, spikes, dtype):
     """Steps proved by one more sweep: spikes reproduced, outside the guard band, and so all steps before. Book: cor-prefix-certificate
 
-    x [T, ...], v0 [D, ...], spikes [T, P, ...] in ``dtype`` -> boolean mask [T, P, ...].
+    x [T, ...], v0 [memory, ...], spikes [T, P, ...] in ``dtype`` -> boolean mask [T, P, ...].
     """
     wide, x, v0, spikes = spec.cast(torch.float64), x.double(), v0.double(), spikes.double()
     membrane = run_linear(wide, x, spikes, v0)

@@ -57,7 +57,7 @@ class Certificate:
 class Run:
     """What a solver computes, before proof and gradient: channels explicit, [T, D, ...] and [T, P, ...].
 
-    ``spikes`` and ``membrane`` are trains, ``final_state`` [D, ...]; ``by_construction`` is the sentence that proves the
+    ``spikes`` and ``membrane`` are trains, ``final_state`` [memory, ...]; ``by_construction`` is the sentence that proves the
     train equal to the sequential one, or None; ``graded`` marks sigmoid or sampled output; ``note`` says what was chosen.
 
     Book: def-solution
@@ -83,7 +83,8 @@ class Solution:
     Args:
         spikes: [T, ...] (or [T, P, ...] for P > 1 spike channels), in the input's dtype.
         membrane: state before reset, [T, ...] or [T, D, ...].
-        final_state: state after the last reset, one step [...] or [D, ...]; pass it as ``v0`` of the next window.
+        final_state: what the next window needs as its ``v0``, one step [...] or [D, ...] (with the last spikes where a jump
+            is due, [D + P, ...]).
         sweeps: evaluations of the spike function, K (rounds for `Replay`, 1 for `Sequential`).
         residuals: spikes changed by each sweep.
         status: a `Status`; its value is a sentence.

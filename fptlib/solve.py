@@ -22,7 +22,8 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
         neuron: a NeuronSpec, e.g. ``lif(decay=0.5)``.
         x: input, [T, ...], floating point, time first; any trailing shape.
         solver: a solver object, or "auto": an exact one, chosen by neuron, T and N; ``Solution.note`` says which and why.
-        v0: state after the last reset, [...] (D = 1) or [D, ...]; None is zero. ``Solution.final_state`` continues a run.
+        v0: state handed over by an earlier window, [...] (D = 1), [D, ...], or [D + P, ...] with the last spikes where a
+            jump is due (`alif`, paper order); None is zero. ``Solution.final_state`` is that state.
         adjoint: how the gradient is formed; None is `Exact`.
         backend: "auto", "torch" or "triton". A backend asked for by name runs or raises; the choice is recorded.
         on_failure: "raise" a `SolveError`, or "return" the solution with its failing status.
@@ -87,7 +88,7 @@ def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
     solution = Solution(
         spikes=(spikes[:, 0] if one_channel else spikes).to(dtype),
         membrane=membrane[:, 0] if one_state else membrane,
-        final_state=final[0] if one_state else final,
+        final_state=final[0] if spec.memory == 1 else final,
         sweeps=run.sweeps,
         residuals=run.residuals,
         backend=run.backend,
@@ -151,14 +152,14 @@ def check_table(spec, x):
 
 
 def initial_state(spec, x, v0, dtype, validate):
-    """v0 as [D, ...] in the loop's dtype; zeros when None. Book: def-solution"""
-    shape = (spec.states, *x.shape[1:])
+    """v0 as [memory, ...] in the loop's dtype; zeros when None. Book: def-solution"""
+    shape = (spec.memory, *x.shape[1:])
     if v0 is None:
         return x.new_zeros(shape, dtype=dtype)
     if not torch.is_tensor(v0) or not v0.is_floating_point():
         kind = v0.dtype if torch.is_tensor(v0) else type(v0).__name__
         raise TypeError(f"solve: v0 came as {kind}; a floating-point tensor is wanted.")
-    wanted = shape[1:] if spec.states == 1 else shape
+    wanted = shape[1:] if spec.memory == 1 else shape
     if tuple(v0.shape) != wanted:
         raise ValueError(f"solve: v0 came with shape {tuple(v0.shape)}; one state {wanted} is wanted.")
     if v0.device != x.device:

@@ -24,8 +24,8 @@ class Sequential:
     """
 
     def run(self, spec, x, v0):
-        """Step through time; x [T, ...], v0 [D, ...] -> `Run`. Book: def-arithmetic"""
-        v, s = list(v0.unbind(0)), [torch.zeros_like(x[0])] * spec.channels
+        """Step through time; x [T, ...], v0 [memory, ...] -> `Run`. Book: def-arithmetic"""
+        v, s = (list(part.unbind(0)) for part in spec.split(v0))
         membrane, spikes = [], []
         for now in x.unbind(0):
             u = spec.charge(v, now, s)
@@ -34,7 +34,8 @@ class Sequential:
             membrane.append(torch.stack(u))
             spikes.append(torch.stack(s))
         reason = "This is the sequential neuron itself."
-        return Run(torch.stack(spikes), torch.stack(membrane), torch.stack(v), 1, (), reason)
+        final = spec.join(torch.stack(v), spikes[-1])
+        return Run(torch.stack(spikes), torch.stack(membrane), final, 1, (), reason)
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class FixedPoint:
             raise ValueError("FixedPoint: sample=True came without slopes; a hard threshold gives no probability.")
 
     def run(self, spec, x, v0):
-        """Sweep; x [T, ...], v0 [D, ...] -> `Run`. Differentiable as executed. Book: alg-fpt"""
+        """Sweep; x [T, ...], v0 [memory, ...] -> `Run`. Differentiable as executed. Book: alg-fpt"""
         if self.sweeps is None:
             return self._until_certified(spec, x, v0)
         linear = run_linear if self.product == "scan" else dense_linear
@@ -120,7 +121,7 @@ def until_settled(spec, x, v0, sweep):
 def finish(spec, membrane, spikes, sweeps, residuals, graded=False, bounds=None):
     """Wrap trains [T, D, ...], [T, P, ...] as a `Run` with the state after the last reset. Book: def-solution"""
     last = torch.stack(spec.settle(list(membrane[-1].unbind(0)), list(spikes[-1].unbind(0))))
-    return Run(spikes, membrane, last, sweeps, tuple(residuals), graded=graded, bounds=bounds)
+    return Run(spikes, membrane, spec.join(last, spikes[-1]), sweeps, tuple(residuals), graded=graded, bounds=bounds)
 
 
 def dense_linear(spec, x, spikes, v0):
@@ -140,7 +141,7 @@ def dense_linear(spec, x, spikes, v0):
     leak = stack_matrix(spec.transition, x.new_zeros(()))[0, 0]
     kernel = torch.where(lag >= 0, leak ** lag.clamp(min=0), torch.zeros((), dtype=x.dtype, device=x.device))
     drive = spec.coefficients(x, spikes)[1]
-    first = torch.cat([(drive[:1] + leak * v0[None]), drive[1:]])
+    first = torch.cat([drive[:1] + leak * v0[None], drive[1:]])
     return (kernel @ first.flatten(1)).reshape(first.shape)
 
 

@@ -102,6 +102,27 @@ class NeuronSpec:
         """P, the number of spike channels. Book: def-neuron-spec"""
         return len(self.threshold)
 
+    @property
+    def memory(self):
+        """What one window hands to the next: D states, and the P last spikes where a jump is still due.
+
+        Book: def-neuron-spec
+        """
+        due = any(not _is_zero(entry) for row in self.jump for entry in row)
+        return self.states + (self.channels if due else 0)
+
+    def split(self, state):
+        """State after reset and last spikes from a handed-over state; [memory, ...] -> [D, ...], [P, ...].
+
+        Book: def-neuron-spec
+        """
+        v, late = state[: self.states], state[self.states :]
+        return v, late if late.shape[0] else v.new_zeros(self.channels, *v.shape[1:])
+
+    def join(self, v, spikes):
+        """The state to hand over; v [D, ...] and last spikes [P, ...] -> [memory, ...]. Book: def-neuron-spec"""
+        return torch.cat([v, spikes]) if self.memory > self.states else v
+
     def parameters(self):
         """Learnable arguments of the constructor, name -> Parameter (any shape). Book: def-neuron-spec"""
         found = {}
@@ -199,12 +220,13 @@ class NeuronSpec:
         """Spikes from C u - theta: the threshold, or a sigmoid of that slope; [T, P, ...] -> same. Book: alg-fpt"""
         return spike(distance, self.surrogate) if slope is None else torch.sigmoid(slope * distance)
 
-    def coefficients(self, x, spikes):
+    def coefficients(self, x, spikes, late=None):
         """Gate and drive of u[t] = gate[t] u[t-1] + drive[t], the linear recurrence left when the spikes are known.
 
         Args:
             x: input, [T, ...].
             spikes: [T, P, ...], zeros and ones or graded values in [0, 1].
+            late: spikes [P, ...] just before the first step, whose reset is already in the state and whose jump is due.
 
         Returns:
             gate [T or 1, D, D, ...] and drive [T, D, ...]. The first step multiplies the initial state.
@@ -221,6 +243,7 @@ class NeuronSpec:
         """
         step, d = x[0], self.states
         before = torch.cat([torch.zeros_like(spikes[:1]), spikes[:-1]])
+        jumping = before if late is None else torch.cat([late[None].expand_as(spikes[:1]), spikes[:-1]])
         lowered = []
         for i in range(d):
             amount = torch.zeros_like(before[:, 0])
@@ -231,7 +254,7 @@ class NeuronSpec:
         for i in range(d):
             terms = [_times(a, lowered[j]) for j, a in enumerate(self.transition[i]) if not _is_zero(a)]
             terms += [] if _is_zero(self.drive[i]) else [_times(self.drive[i], x)]
-            terms += [_times(c, before[:, p]) for p, c in enumerate(self.jump[i]) if not _is_zero(c)]
+            terms += [_times(c, jumping[:, p]) for p, c in enumerate(self.jump[i]) if not _is_zero(c)]
             drive.append(sum(terms[1:], terms[0]).expand(x.shape) if terms else torch.zeros_like(x))
         gate = stack_matrix(self.transition, step)[None]
         if any(self.hard):
