@@ -212,11 +212,19 @@ def only_named_scripts(app, config):
     config.html_js_files = []
 
 
-def warn_missing_alt(app, doctree):
-    """Figures without a text alternative are told to the author while the page is being written."""
-    for image in doctree.findall(nodes.image):
-        if not image.get("alt") and not app.env.docname.startswith("notebooks/"):
-            log.warning("image %s has no :alt: text", image.get("uri"), location=image)
+def describe_images(app, doctree):
+    """A plot of a notebook is described by the sentence that follows it; other images need an :alt: of their own."""
+    waiting = []
+    for node in doctree.findall():
+        if isinstance(node, nodes.image) and not node.get("alt"):
+            waiting.append(node)
+        elif isinstance(node, nodes.paragraph) and waiting:
+            sentence = re.split(r"(?<=[.!?:])\s", node.astext().replace("\n", " "))[0]
+            for image in waiting:
+                image["alt"] = sentence.replace("$", "").replace("\\", "")
+            waiting = []
+    for image in waiting:
+        log.warning("image %s has no text alternative", image.get("uri"), location=image)
 
 
 def setup(app):
@@ -226,7 +234,7 @@ def setup(app):
     app.connect("source-read", fill_results)
     app.connect("env-get-outdated", reread_results)
     app.connect("autodoc-process-docstring", docstring_links, priority=900)
-    app.connect("doctree-read", warn_missing_alt)
+    app.connect("doctree-read", describe_images)
     app.connect("html-page-context", finish_page)
     app.connect("html-page-context", no_live_code, priority=950)
     app.connect("build-finished", finish_build)
