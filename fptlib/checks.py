@@ -25,3 +25,11 @@ def check_range(name, value, low, high, open_low=False):
 def check_choice(name, value, choices):
     if value not in choices:
         raise ValueError(f"{name} came as {value!r}; one of {', '.join(map(repr, choices))} is wanted.")
+
+
+def check_pair(name, pair):
+    """Refuse what is not a pair (dendrite, soma) of numbers or floating-point tensors broadcastable to one step [...]."""
+    if not isinstance(pair, (tuple, list)) or len(pair) != 2:
+        raise ValueError(f"{name} came as {pair!r}; a pair (dendrite, soma) is wanted.")
+    for value in pair:
+        check_range(name, value, -math.inf, math.inf)

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from fptlib.checks import check_choice, check_range
+from fptlib.checks import check_choice, check_pair, check_range
 from fptlib.spec import NeuronSpec
 from fptlib.surrogates import Sigmoid
 
@@ -53,10 +53,7 @@ def two_compartment(
     """
     recipe = (two_compartment, dict(locals()))
     for label, pair in (("decay", decay), ("coupling", coupling), ("gains", gains), ("reset", reset)):
-        if not isinstance(pair, (tuple, list)) or len(pair) != 2:
-            raise ValueError(f"{label} came as {pair!r}; a pair (dendrite, soma) is wanted.")
-        for value in pair:
-            check_range(label, value, -math.inf, math.inf)
+        check_pair(label, pair)
     check_range("threshold", threshold, 0.0, math.inf, open_low=True)
     check_choice("fires", fires, ("both", "soma"))
     check_choice("update", update, ("gauss-seidel", "jacobi"))
@@ -126,6 +123,8 @@ def ts_lif(
     Book: def-ts-lif
     """
     recipe = (ts_lif, dict(locals()))
+    check_pair("decay", decay)
+    check_pair("coupling", coupling)
     if raw is not None and not stable:
         raise ValueError("ts_lif: raw came without stable=True; pass stable=True, or decay and coupling instead.")
     if stable:

@@ -171,11 +171,11 @@ def initial_state(spec, x, v0, dtype, validate):
 
 def check_choices(solver, adjoint, backend, on_failure):
     """Refuse unknown solvers, adjoints, backends and policies (no tensors, no shape). Book: def-solution"""
-    if not hasattr(solver, "run"):
+    if isinstance(solver, type) or not hasattr(solver, "run"):
         raise TypeError(
             f"solve: solver came as {solver!r}; 'auto' or a solver object is wanted, e.g. FixedPoint(sweeps=3)."
         )
-    if not (hasattr(adjoint, "attach") or hasattr(adjoint, "run")):
+    if isinstance(adjoint, type) or not (hasattr(adjoint, "attach") or hasattr(adjoint, "run")):
         raise TypeError(f"solve: adjoint came as {adjoint!r}; an adjoint object is wanted, e.g. Exact().")
     if backend not in ("auto", "torch", "triton"):
         raise ValueError(f"solve: backend came as {backend!r}; 'auto', 'torch' or 'triton' is wanted.")

@@ -27,7 +27,7 @@ def lif_loop(x, decay, threshold=1.0, reset="soft", v_reset=0.0, v0=None):
 
 def alif_loop(x, decay, threshold, adaptation, adaptation_decay, reset="soft", v_reset=0.0):
     """Adaptive LIF: a[t] = rho a[t-1] + s[t-1]; fires where u - b a >= threshold."""
-    cast = lambda p: np.asarray(p, dtype=x.dtype)  # noqa: E731
+    cast = lambda p: np.asarray(p, dtype=x.dtype)
     decay, threshold, b, rho, r = map(cast, (decay, threshold, adaptation, adaptation_decay, v_reset))
     v, a, s = (np.zeros(x.shape[1:], x.dtype) for _ in range(3))
     out = np.zeros_like(x)
@@ -50,7 +50,9 @@ def resonator_loop(x, decay, frequency, threshold=1.0, reset="none"):
     return out
 
 
-def two_compartment_loop(x, decay, coupling, gains, reset, threshold=1.0, fires="both", update="gauss-seidel", order="released"):
+def two_compartment_loop(
+    x, decay, coupling, gains, reset, threshold=1.0, fires="both", update="gauss-seidel", order="released"
+):
     """Dendrite and soma by their own two update lines; x [T, ...] float64. Returns spikes [T, 2 or 1, ...], states [T, 2, ...]."""
     (a1, a2), (b1, b2), (e1, e2), (g1, g2) = decay, coupling, gains, reset
     vd, vs, sd, ss = (np.zeros(x.shape[1:]) for _ in range(4))

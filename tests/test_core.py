@@ -97,7 +97,7 @@ def test_thm_linear_scan_equals_the_loop(steps):
 @pytest.mark.parametrize("steps", [1, 3, 17])
 def test_linear_scan_gradients(steps):
     draw = torch.Generator().manual_seed(steps)
-    make = lambda *s: torch.randn(*s, generator=draw, dtype=torch.float64).requires_grad_()  # noqa: E731
+    make = lambda *s: torch.randn(*s, generator=draw, dtype=torch.float64).requires_grad_()
     for gate in (make(steps, 2), make(1, 2)):
         assert torch.autograd.gradcheck(linear_scan, (gate, make(steps, 2), make(2)))
     assert torch.autograd.gradcheck(linear_scan, (make(steps, 2, 2, 2), make(steps, 2, 2), make(2, 2)))
