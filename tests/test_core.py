@@ -55,7 +55,7 @@ def test_other_neurons_equal_their_own_loops():
     for reset in ("none", "soft"):
         got = solve(resonate_and_fire(0.9, 0.4, reset=reset), t, Sequential()).spikes.numpy()
         assert np.array_equal(got, oracles.resonator_loop(x, 0.9, 0.4, 1.0, reset))
-    pairs = dict(decay=(0.8, 0.3), coupling=(-0.1, -0.8), gains=(0.2, 0.7), reset=(0.5, 1.0))
+    pairs = {"decay": (0.8, 0.3), "coupling": (-0.1, -0.8), "gains": (0.2, 0.7), "reset": (0.5, 1.0)}
     for fires in ("both", "soma"):
         for update in ("gauss-seidel", "jacobi"):
             for order in ("released", "paper"):
