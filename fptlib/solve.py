@@ -5,9 +5,9 @@ from functools import partial
 import torch
 
 from fptlib.adjoints import Exact
+from fptlib.auto import exact_solver
 from fptlib.certificate import certify
 from fptlib.result import Solution, SolveError, Status
-from fptlib.solvers import Sequential
 from fptlib.spec import NeuronSpec
 
 _FAILING = (Status.UNDECIDED, Status.NONFINITE)
@@ -71,7 +71,7 @@ def choose(spec, x, solver):
     """The solver to run and the sentence that says why; x [T, ...]. Book: def-solution"""
     if solver != "auto":
         return solver, "asked for"
-    return Sequential(), "auto: the loop"
+    return exact_solver(spec, x)
 
 
 def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
@@ -93,7 +93,7 @@ def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
         residuals=run.residuals,
         backend=run.backend,
         solver=solver,
-        note=" ".join(filter(None, (note, run.note))),
+        note=": ".join(filter(None, (note, run.note))),
         mix=spec.mix,
         report=run.report,
         _prove=partial(_certify_later, fixed, x.detach(), v0.detach(), run),
