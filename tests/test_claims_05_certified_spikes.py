@@ -142,7 +142,7 @@ def rational_inputs(seed, count=150, T=12, low=-16, high=20):
 
 
 @pytest.mark.parametrize("decay", (Fraction(1, 2), Fraction(9, 10), Fraction(1)))
-def test_prp_hard_additive(decay):
+def test_prp_additive_brackets(decay):
     """In exact fractions, so that ties are ties."""
     for value in (Fraction(0), Fraction(-1, 2), Fraction(1)):
         for x in rational_inputs(20, count=60):
@@ -155,7 +155,7 @@ def test_prp_hard_additive(decay):
     assert broken > 0  # r > θ: firing raises the membrane
 
 
-def test_prp_hard_gated():
+def test_prp_gated_brackets():
     x = [2.0, -0.5, 1.2]
     assert hard_loop(x, 0.9) == [1, 0, 0]
     assert hard_gated(x, 0.9, 3) == [[1, 1, 1], [1, 0, 1], [1, 0, 0]]
