@@ -89,15 +89,38 @@ def no_live_code(app, pagename, templatename, context, doctree):
     ]
 
 
+def escape(text):
+    """Docstrings are plain text: characters that reStructuredText would read as markup are shown as they are."""
+    parts = re.split(r"(``.*?``)", text)
+    parts[::2] = [
+        re.sub(r"([A-Za-z0-9])_(?=\W|$)", r"\1\\_", re.sub(r"([*|\\])", r"\\\1", part)) for part in parts[::2]
+    ]
+    return "".join(parts)
+
+
 def docstring_links(app, what, name, obj, options, lines):
-    """`Book: label` in a docstring becomes a link to that place in the book."""
-    for i, line in enumerate(lines):
-        match = re.match(r"^(\s*)Book:\s*(.+?)\.?$", line)
-        if match:
-            labels = re.findall(r"(?:ch|sec|thm|prp|lem|cor|def|alg|rem|exm|eq)-[a-z0-9-]*[a-z0-9]", match[2])
+    """Short sections on one line (`Args: ...`) become paragraphs, and `Book: label` a link to that place in the book."""
+    result, depth = [], None
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        head = re.match(r"\s*(Args|Returns|Raises|Shape|Equation|Attributes): +(\S.*)$", line)
+        book = re.search(r"(.*?)\bBook:\s*(.+?)\.?$", line)
+        if book:
+            labels = re.findall(r"(?:ch|sec|thm|prp|lem|cor|def|alg|rem|exm|eq)-[a-z0-9-]*[a-z0-9]", book[2])
             roles = {"ch": "ref", "sec": "ref", "eq": "eq"}
             links = [f":{roles.get(label.split('-')[0], 'prf:ref')}:`{label}`" for label in labels]
-            lines[i] = f"{match[1]}In the book: {', '.join(links) if links else match[2]}."
+            before = [escape(book[1].rstrip()), ""] if book[1].strip() else [""]
+            result += [*before, f"{' ' * indent}In the book: {', '.join(links) if links else book[2]}."]
+            depth = None
+        elif head:
+            result += ["", f"{' ' * indent}**{head[1]}.** {escape(head[2])}"]
+            depth = indent
+        elif depth is not None and line.strip() and indent > depth:
+            result.append(" " * depth + escape(line.strip()))
+        else:
+            depth = None
+            result.append(line if line.lstrip().startswith(">>>") else escape(line))
+    lines[:] = result
 
 
 # ---------------------------------------------------------------------------------------------------- list of results
@@ -233,7 +256,7 @@ def setup(app):
     app.connect("config-inited", only_named_scripts, priority=900)
     app.connect("source-read", fill_results)
     app.connect("env-get-outdated", reread_results)
-    app.connect("autodoc-process-docstring", docstring_links, priority=900)
+    app.connect("autodoc-process-docstring", docstring_links, priority=400)
     app.connect("doctree-read", describe_images)
     app.connect("html-page-context", finish_page)
     app.connect("html-page-context", no_live_code, priority=950)
