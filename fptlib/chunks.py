@@ -124,7 +124,7 @@ class Job:
             if k >= 0:
                 rows.append(out if lowest == 0 else [torch.cat([part[:1], part]) for part in out])
         starts[:, 0] = self.v0
-        trains = [torch.stack(part, dim=1).view(-1, self.width) for part in zip(*rows, strict=True)]
+        trains = [torch.stack(part, dim=1).view(self.x.shape) for part in zip(*rows, strict=True)]
         return starts, torch.stack(state), trains
 
     def _lowest(self, k):
@@ -144,7 +144,7 @@ class Job:
         Pairs [n] of flat indices m N + n; starts, ends and trains are brought up to date in place. A pair that has the
         membrane of the earlier run has its whole future too. Returns dependent steps and estimated cost.
         """
-        starts, ends = starts.view(len(starts), -1), ends.view(len(ends), -1)
+        starts, ends = starts.flatten(1), ends.flatten(1)
         starts[:, pairs] = ends[:, pairs - self.width]
         state = list(starts[:, pairs].unbind(0))
         neuron = pairs % self.width
@@ -188,4 +188,4 @@ class Job:
             return torch.stack([train[self.pad :] for train in part], dim=1).reshape(self.steps, len(part), *self.shape)
 
         membrane, spikes = trains[: self.spec.states], trains[self.spec.states :]
-        return shaped(spikes), shaped(membrane), ends[:, -1].reshape(-1, *self.shape)
+        return shaped(spikes), shaped(membrane), ends[:, -1].reshape(len(ends), *self.shape)
