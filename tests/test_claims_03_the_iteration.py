@@ -295,3 +295,31 @@ def test_released_slopes():
     backward = lambda slopes: tuple(max(1, a / 3) for a in slopes)
     assert backward((2, 6, 12)) == (1, 2, 4) and backward((1, 3, 12)) == (1, 1, 4)
     assert tuple(6 * m for m in (1, 3, 6)) == (6, 18, 36)
+
+
+@pytest.mark.parametrize(
+    "surrogate,largest",
+    ((fptlib.Sigmoid(6.0), 1.5), (fptlib.ATan(3.0), 1.5), (fptlib.Triangle(0.5), 2.0)),
+    ids=("logistic", "arctangent", "triangle"),
+)
+def test_def_surrogate(surrogate, largest):
+    y = torch.linspace(-3, 3, 6001, dtype=torch.float64)
+    h, primitive = surrogate.derivative(y), surrogate.primitive(y)
+    assert h.min() >= 0 and h.max().item() == pytest.approx(largest) == surrogate.derivative(torch.zeros(1)).item()
+    grown = torch.cumulative_trapezoid(h, y)
+    assert (grown - (primitive[1:] - primitive[0])).abs().max() < 1e-5  # the trapezoidal rule at step 1e-3
+    far = torch.tensor([-1e6, 1e6], dtype=torch.float64)
+    assert torch.allclose(surrogate.primitive(far), torch.tensor([0.0, 1.0]).double(), atol=1e-6)
+
+
+def test_def_solution():
+    x = torch.tensor([1.2, 0.55, 0.55, 0.55], dtype=torch.float64)[:, None]
+    run = fptlib.solve(fptlib.lif(0.9), x, fptlib.FixedPoint(sweeps=4))
+    assert tuple(run.residuals) == (4, 3, 2, 1) and run.certificate.exact and run.status is fptlib.Status.EXACT
+    short = fptlib.solve(fptlib.lif(0.9), x, fptlib.FixedPoint(sweeps=3))
+    assert short.status is fptlib.Status.SWEEPS_DONE and not short.certificate.exact
+    graded = fptlib.solve(fptlib.lif(0.9), x, fptlib.FixedPoint(sweeps=3, slopes=(2, 6, 12)))
+    assert graded.status is fptlib.Status.GRADED
+    one = fptlib.solve(fptlib.lif(0.9), x[:2], fptlib.Sequential())
+    rest = fptlib.solve(fptlib.lif(0.9), x[2:], fptlib.Sequential(), v0=one.final_state)
+    assert torch.equal(torch.cat([one.spikes, rest.spikes]), run.spikes)
