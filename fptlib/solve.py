@@ -13,6 +13,7 @@ from fptlib.spec import NeuronSpec
 _FAILING = (Status.UNDECIDED, Status.NONFINITE)
 
 
+@torch.compiler.disable  # a compiled model calls it as it is: tracing a loop over time takes minutes and gains nothing
 def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on_failure="raise", validate=True):
     """Run a neuron over all time steps of an input and say what is proved about the result.
 

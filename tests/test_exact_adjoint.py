@@ -135,3 +135,15 @@ def test_autocast_leaves_the_state_in_float32():
         run = solve(lif(0.9), x, Sequential())
     assert run.membrane.dtype == torch.float32 and run.spikes.dtype == torch.bfloat16
     assert torch.equal(run.spikes, solve(lif(0.9), x, Sequential()).spikes)
+
+
+def test_compiled_models_keep_the_neuron():
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 5), SpikingLayer(lif(Parameter(torch.tensor(0.9)))))
+    x = torch.randn(12, 3, 4)
+    compiled = torch.compile(net, backend="aot_eager")
+    grads = []
+    for model in (net, compiled):
+        out = model(x)
+        grads.append((out.detach(), *torch.autograd.grad(out.sum(), list(net.parameters()))))
+    assert all(torch.equal(a, b) for a, b in zip(*grads))
