@@ -164,7 +164,8 @@ def results_table(app):
     for doc, _, title, label in results_of(root, app.env.found_docs):
         if doc != page:
             page = doc
-            rows += ["", f"## {{doc}}`/{doc}`", "", "| result | says | tested in | shown in |", "|---|---|---|---|"]
+            title_of_page = re.search(r"^# (.+)$", (root / f"{doc}.md").read_text(encoding="utf-8"), re.M)[1]
+            rows += ["", f"## {title_of_page}", "", "| result | says | tested in | shown in |", "|---|---|---|---|"]
         title = re.sub(r"(?<!\\)\|", r"\\|", title)
         code = "<br>".join(f"[`{name}`]({base}/{path})" for path, name in tests_of(label, tests)) or "proof only"
         books = ", ".join(
