@@ -1,0 +1,144 @@
+"""The cost model: which kernel, chunk and warm-up for given sizes and decay, and why, in one sentence.
+
+A program of 64 neurons spends `GROUP_US` on 16 time steps, whatever the machine's bandwidth: loads ahead of use, then a chain of
+dependent operations. `RESIDENT` programs run at once. The memory moves `BYTES_PER_US`. So
+
+    time = max(rounds * groups * GROUP_US, bytes / BYTES_PER_US) + launches * LAUNCH_US
+
+with groups = (warmup + chunk) / 16 per program and rounds = programs / RESIDENT (at least one). The constants were fitted to one
+run on an NVIDIA H200 (`experiments/results/tuning.json`); on another GPU the choice may be off, the result is the same bits.
+
+The warm-up comes from a measurement on random input: two membranes with different pasts still differ after
+(16 + 4.8 d) / (1 - decay) steps with probability about 10^-d (soft reset; half of that for hard reset).
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+AHEAD = 16  # time steps whose loads are issued together; the state is kept once per AHEAD steps
+BLOCK = 64  # neurons per program, one warp
+RESIDENT = {"fwd": 2112, "bwd": 1584}
+GROUP_US = {"fwd": 0.9, "bwd": 1.4}
+BYTES_PER_US = 4.0e6
+LAUNCH_US = 1.8
+CHUNKS = (64, 128, 256, 512, 1024, 2048, 4096)
+UNKNOWN_DECAY = 0.9  # planned for when the decay is a tensor, whose values the host must not wait for
+TRUNCATION = 1e-9  # largest share of a carried gradient that a truncated backward may lose
+MEND_FROM = 32  # chunks from which a round of simultaneous repairs pays
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What will be launched. ``warmup`` 0 with one chunk is the plain prefetching loop over time."""
+
+    kernel: str
+    chunk: int
+    warmup: int
+    reason: str
+    two_passes: bool = False
+    mend: bool = False
+    ahead: int = AHEAD
+    block: int = BLOCK
+    seams: int = 16
+
+
+def warmup_for(decay, reset, at_risk):
+    """Steps after which less than a tenth of ``at_risk`` (chunk, neuron) pairs is expected to differ from the true state."""
+    digits = math.log10(10 * max(at_risk, 1))
+    scale = (0.8 + 0.5 * min(max(decay - 0.5, 0.0), 0.4)) * (0.5 if reset == "hard" else 1.0)
+    return _whole_groups(scale * (16 + 4.8 * digits) / max(1 - decay, 1e-6))
+
+
+def gate_bound(decay, threshold, reset, v_reset, surrogate, slope, detach):
+    """Largest |d v[t] / d v[t-1]| any input can produce, or None when a tensor hides it from the host.
+
+    With h the surrogate's derivative, H its maximum and Z the maximum of |z| h(z): soft reset decay max(1, threshold H - 1);
+    hard reset decay (1 + (threshold - v_reset) H + Z); a detached or absent reset leaves decay.
+    """
+    if decay is None:
+        return None
+    if reset == "none" or detach:
+        return decay
+    if threshold is None:
+        return None
+    peak, spread = {
+        "sigmoid": (slope / 4, 0.2240),
+        "atan": (slope / 2, 1 / (2 * math.pi)),
+        "triangle": (1 / slope, 0.25),
+    }[surrogate]
+    if reset == "soft":
+        return decay * max(1.0, threshold * peak - 1)
+    # Below threshold the gate is 1 - (u - r) h, above it -(u - r) h, and (u - r) h lies in [-spread, |threshold - r| peak + spread].
+    return decay * max(1 + spread, abs(threshold - v_reset) * peak + spread)
+
+
+@lru_cache(maxsize=4096)
+def plan_forward(T, N, decay, reset, itemsize=4, chunk=0, warmup=-1):
+    """The forward plan; ``chunk`` > 0 or ``warmup`` >= 0 override the model. ``decay`` None: not known to the host."""
+    known = UNKNOWN_DECAY if decay is None else decay
+    steps = _whole_groups(T)
+    best = None
+    for size in (chunk and _whole_groups(chunk),) if chunk else (*(c for c in CHUNKS if c < steps), steps):
+        count = -(-T // size)
+        need = 0 if count == 1 else _whole_groups(warmup) if warmup >= 0 else warmup_for(known, reset, N * count)
+        time = _time("fwd", T, N, size, min(need, T), 2 * itemsize, itemsize, 1 if count == 1 else 3)
+        if best is None or time < best[0]:
+            best = (time, size, need, count)
+    return _describe(best, T, N, decay, forced=bool(chunk))
+
+
+@lru_cache(maxsize=4096)
+def plan_backward(T, N, bound, itemsize=4, chunk=0):
+    """The backward plan. ``bound``: see `gate_bound`; None or >= 1 rules truncation out, and leaves one or two passes."""
+    steps = _whole_groups(T)
+    cut = (
+        None
+        if bound is None or bound >= 1
+        else _whole_groups(math.log(TRUNCATION) / math.log(bound))
+        if bound > 0
+        else AHEAD
+    )
+    best = None
+    for size in (_whole_groups(chunk),) if chunk else (*(c for c in CHUNKS if c < steps), steps):
+        count = -(-T // size)
+        options = [(0, False)] if count == 1 else [(0, True)] + ([] if cut is None else [(cut, False)])
+        for need, twice in options:
+            time = _time("bwd", T, N, size, min(need, T), 3 * itemsize, 2 * itemsize, 3 if twice else 1)
+            if twice:
+                time += _time("bwd", T, N, size, 0, 2 * itemsize, 0, 0) + count / 16 * GROUP_US["bwd"]
+            if best is None or time < best[0]:
+                best = (time, size, need, count, twice)
+    time, size, need, count, twice = best
+    if count == 1:
+        return Plan("sequential", size, 0, f"backward in one pass over time, predicted {time:.0f} us.")
+    how = (
+        "two passes with exact carries"
+        if twice
+        else f"warm-up {need} steps, gates at most {bound:.3g}, error below 1e-9"
+    )
+    return Plan(
+        "chunks", size, need, f"backward in {count} chunks of {size}: {how}; predicted {time:.0f} us.", two_passes=twice
+    )
+
+
+def _time(which, T, N, size, warmup, moved, again, launches):
+    programs = -(-N // BLOCK) * -(-T // size)
+    rounds = max(1.0, programs / RESIDENT[which])
+    chain = rounds * (warmup + min(size, _whole_groups(T))) / AHEAD * GROUP_US[which]
+    traffic = N * T * (moved + again * warmup / size) / BYTES_PER_US
+    return max(chain, traffic) + launches * LAUNCH_US
+
+
+def _describe(best, T, N, decay, forced):
+    time, size, need, count = best
+    shown = "a tensor" if decay is None else f"{decay:g}"
+    why = "as asked" if forced else f"predicted {time:.0f} us"
+    if count == 1:
+        return Plan("sequential", size, 0, f"T={T}, N={N}, decay {shown}: one prefetching pass over time ({why}).")
+    text = f"T={T}, N={N}, decay {shown}: {count} chunks of {size} steps, warm-up {need} ({why})."
+    return Plan("replay", size, need, text, mend=count > MEND_FROM)
+
+
+def _whole_groups(steps):
+    return AHEAD * max(1, math.ceil(steps / AHEAD))

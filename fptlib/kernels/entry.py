@@ -1,0 +1,154 @@
+"""The front door of the kernels: checks shapes, flattens the trailing axes, and says what ran."""
+
+import importlib.util
+import os
+from dataclasses import dataclass, field
+
+import torch
+
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
+_MAX_NEURONS = 2**26  # row offsets inside a group of 16 steps are 32-bit
+
+
+@dataclass(frozen=True)
+class KernelReport:
+    """What ran: kernel, chunk and warm-up in time steps, and why; ``repaired`` counts seams that had to be run again.
+
+    Shape: ``repaired`` is a device tensor, one count per 64 neurons; reading ``repaired_seams`` waits for the device.
+
+    Raises:
+        Nothing.
+
+    Example:
+        >>> KernelReport("sequential", 16, 0, "short").kernel
+        'sequential'
+
+    Book: ch-time
+    """
+
+    kernel: str
+    chunk: int
+    warmup: int
+    reason: str
+    repaired: torch.Tensor | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def repaired_seams(self):
+        """Number of repaired (chunk, block of 64 neurons) pairs; waits for the device. Book: ch-time"""
+        return 0 if self.repaired is None else int(self.repaired.sum())
+
+
+def available(x):
+    """Why the kernels cannot take ``x`` [T, ...], as a sentence, or None when they can.
+
+    On a CPU tensor they run only interpreted, when TRITON_INTERPRET=1 was set before Triton was first imported.
+
+    Example:
+        >>> available(torch.ones(3, 2, dtype=torch.int64))
+        'kernels take float32, float16, bfloat16 or float64, not torch.int64.'
+
+    Book: ch-time
+    """
+    if x.dtype not in _DTYPES:
+        return f"kernels take float32, float16, bfloat16 or float64, not {x.dtype}."
+    if importlib.util.find_spec("triton") is None:
+        return "Triton is not installed; install it (it comes with torch for CUDA) or use the torch backend."
+    if not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
+        return f"the tensor is on {x.device}; kernels need a CUDA device."
+    if x.ndim < 1 or x.numel() == 0:
+        return f"the input has shape {tuple(x.shape)}; at least one time step and one neuron are wanted."
+    if x[0].numel() > _MAX_NEURONS:
+        return f"{x[0].numel()} neurons came; at most {_MAX_NEURONS} fit one launch: split the batch."
+    return None
+
+
+def lif_replay(
+    x,
+    decay=0.5,
+    threshold=1.0,
+    reset="soft",
+    v_reset=0.0,
+    v0=None,
+    surrogate="sigmoid",
+    slope=4.0,
+    detach_reset=False,
+    *,
+    membrane=False,
+    spike_dtype=None,
+    chunk=None,
+    warmup=None,
+):
+    """Leaky integrate-and-fire over all time steps, in parallel time-chunks, bit for bit the sequential loop.
+
+    u[t] = decay v[t-1] + x[t], s[t] = [u[t] >= threshold], v = u - threshold s (soft), v_reset where s (hard), u (none).
+
+    Args:
+        x: input [T, ...], float32, float16, bfloat16 (state float32) or float64 (state float64).
+        decay, threshold: a float, or a tensor that broadcasts to one step [...]; gradients reach tensors.
+        reset: "soft", "hard" or "none"; ``v_reset``: a float, for the hard reset.
+        v0: state before the first step, broadcastable to one step, or None for zeros.
+        surrogate: "sigmoid" (``slope``), "atan" (``slope`` is its width) or "triangle" (``slope`` is its width).
+        detach_reset: leave the reset out of the backward pass.
+        membrane: also return u [T, ...] (4 more bytes per neuron-step).
+        spike_dtype: dtype of the spikes, by default that of x; torch.uint8 or torch.bool cost one byte and carry no gradient.
+        chunk, warmup: time steps; None lets the cost model choose.
+
+    Returns:
+        spikes [T, ...], final state [...], and a `KernelReport`; with ``membrane=True`` u comes before the report.
+
+    Raises:
+        ValueError: when `available` has a reason, or when an argument is not as described.
+
+    Example:
+        >>> lif_replay(torch.full((3, 1), 0.6), decay=0.5)[0].flatten()  # doctest: +SKIP
+        tensor([0., 0., 1.])
+
+    Book: ch-time
+    """
+    reason = available(x)
+    if reason:
+        raise ValueError(f"lif_replay: {reason}")
+    from fptlib.kernels import cost, ops  # Triton is imported here, on first use
+
+    state, step = ops.state_dtype(x), x.shape[1:]
+    decay_tensor, decay_value = _parameter("decay", decay, state, step, x.device)
+    threshold_tensor, threshold_value = _parameter("threshold", threshold, state, step, x.device)
+    start = None if v0 is None else v0.to(device=x.device, dtype=state).expand(step).reshape(-1).contiguous()
+    tracked = (x, start, decay_tensor, threshold_tensor)
+    save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tracked)
+    spike_dtype = spike_dtype or x.dtype
+    if save and not spike_dtype.is_floating_point:
+        raise ValueError(
+            f"lif_replay: spikes as {spike_dtype} carry no gradient; use torch.no_grad() or a floating dtype."
+        )
+    if reset not in ops.RESETS or surrogate not in ops.SURROGATES:
+        raise ValueError(
+            f"lif_replay: reset = {reset!r}, surrogate = {surrogate!r}; "
+            f"{tuple(ops.RESETS)} and {tuple(ops.SURROGATES)} are wanted."
+        )
+    flat = x.reshape(x.shape[0], -1).contiguous()
+    size, warm = chunk or 0, -1 if warmup is None else warmup
+    spikes, final, u, _, repaired = torch.ops.fptlib.lif_forward(
+        flat, start, decay_tensor, threshold_tensor, decay_value, threshold_value, float(v_reset), float(slope),
+        ops.RESETS[reset], ops.SURROGATES[surrogate], detach_reset, save, membrane, spike_dtype, size, warm,
+    )  # fmt: skip
+    known = None if decay_tensor is not None else decay_value
+    plan = cost.plan_forward(*flat.shape, known, reset, x.element_size(), size, warm)
+    report = KernelReport(plan.kernel, plan.chunk, plan.warmup, plan.reason, repaired)
+    out = (spikes.view(x.shape), final.view(step), u.view(x.shape) if membrane else None, report)
+    return out if membrane else (out[0], out[1], out[3])
+
+
+def _parameter(name, value, state, step, device):
+    """A tensor [1] or [neurons] for the kernel and 0.0, or None and the number."""
+    if not torch.is_tensor(value):
+        return None, float(value)
+    value = value.to(device=device, dtype=state)
+    if value.numel() == 1:
+        return value.reshape(1), 0.0
+    try:
+        return value.expand(step).reshape(-1).contiguous(), 0.0
+    except RuntimeError:
+        raise ValueError(
+            f"{name} came with shape {tuple(value.shape)}; one that broadcasts to {tuple(step)} is wanted."
+        ) from None

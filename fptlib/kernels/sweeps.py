@@ -1,0 +1,185 @@
+"""K sweeps of the fixed-point iteration in one pass over time: one read of the input, one write of the spikes.
+
+Sweep k at step t needs only what sweep k - 1 did before t, so all sweeps march together, each with its own membrane:
+
+    u_k[t] = decay v_k[t-1] + x[t],   v_k[t] = u_k[t] - threshold s_k[t],   s_{k+1}[t] = f_{k+1}(u_k[t]),   s_0 = 0.
+
+One chunk (``warmup`` None) is the recurrence in the order of the sequential loop: monotone in floating point too, so that for a
+hard threshold the trains of two consecutive sweeps bracket the loop's train bit for bit. With time-chunks every sweep starts
+``warmup`` steps early from zero, and its membranes are right up to decay^warmup: fast, without that promise.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+import triton
+import triton.language as tl
+
+from fptlib.kernels.cost import AHEAD, BLOCK, plan_forward
+from fptlib.kernels.entry import _parameter, available
+from fptlib.kernels.ops import _triton, number, scratch, state_dtype
+from fptlib.kernels.step import HARD, LAUNCH, RUNTIME_SIZES, SOFT, load_rows, parameter, spread
+
+
+@triton.jit
+def sweep_step(vs, x, decay, threshold, slopes, K: tl.constexpr, RESET: tl.constexpr, ANNEALED: tl.constexpr):
+    """All K sweeps, one time step; returns the membranes after reset and s_0 .. s_K."""
+    spikes = (tl.zeros_like(x),)
+    after = ()
+    for k in tl.static_range(K):
+        u = decay * vs[k] + x
+        if RESET == SOFT:
+            after = after + (u - threshold * spikes[k],)
+        elif RESET == HARD:
+            # The additive form of a reset to zero: sweep k loses what sweep k - 1 had where it fired.
+            if k == 0:
+                after = after + (u,)
+            else:
+                after = after + (u - spikes[k] * before,)  # noqa: F821
+        else:
+            after = after + (u,)
+        before = u  # noqa: F841
+        if ANNEALED:
+            spikes = spikes + (1.0 / (1.0 + tl.exp(-slopes[k] * (u - threshold))),)
+        else:
+            spikes = spikes + (tl.where(u >= threshold, 1.0, 0.0).to(x.dtype),)
+    return after, spikes
+
+
+@triton.jit(do_not_specialize=RUNTIME_SIZES)
+def _sweeps(
+    x, v0, decay, threshold, slopes, spikes, previous, residuals, T, N, chunk, warmup,
+    DECAY: tl.constexpr, THRESHOLD: tl.constexpr, K: tl.constexpr, RESET: tl.constexpr, ANNEALED: tl.constexpr,
+    STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr,
+):  # fmt: skip
+    n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
+    inside = n < N
+    j = tl.program_id(1)
+    t0 = j * chunk
+    t1 = tl.minimum(t0 + chunk, T)
+    first = tl.maximum(t0 - warmup, 0)
+    decay = parameter(decay, n, inside, DECAY)
+    threshold = parameter(threshold, n, inside, THRESHOLD)
+    steep = ()
+    if ANNEALED:
+        for k in tl.static_range(K):
+            steep = steep + (tl.load(slopes + k),)
+    start = tl.zeros((BLOCK,), STATE)
+    if v0 is not None:
+        start += tl.load(v0 + n, mask=inside & (spread(first, n) == 0), other=0.0)
+    vs, changed = (), ()
+    for _k in tl.static_range(K):
+        vs = vs + (start,)
+        changed = changed + (tl.zeros((BLOCK,), tl.int32),)
+    for t in range(first, t1, U):
+        left = spread(t1 - t, n)
+        at = spread(t, n).to(tl.int64) * N + n
+        rows = load_rows(x + at, N, inside, left, U, True, STATE)
+        for i in tl.static_range(U):
+            vs, ss = sweep_step(vs, rows[i], decay, threshold, steep, K, RESET, ANNEALED)
+            put = inside & (i < left) & (spread(t, n) >= t0)
+            tl.store(spikes + at + i * N, ss[K].to(spikes.dtype.element_ty), mask=put)
+            if previous is not None:
+                tl.store(previous + at + i * N, ss[K - 1].to(previous.dtype.element_ty), mask=put)
+            grown = ()
+            for k in tl.static_range(K):
+                grown = grown + (changed[k] + ((ss[k + 1] != ss[k]) & put).to(tl.int32),)
+            changed = grown
+    for k in tl.static_range(K):
+        tl.store(
+            residuals + (k * tl.num_programs(1) + j) * tl.num_programs(0) + tl.program_id(0), tl.sum(changed[k], 0)
+        )
+
+
+@dataclass(frozen=True)
+class Sweeps:
+    """What K sweeps left: ``spikes`` s_K, ``previous`` s_{K-1} or None, both [T, ...], and what changed in each sweep.
+
+    Shape: ``counts`` [K, ...] is a device tensor of partial counts; ``residuals`` sums it and waits for the device.
+
+    Book: alg-fpt
+    """
+
+    spikes: torch.Tensor
+    previous: torch.Tensor | None
+    counts: torch.Tensor
+    sequential_arithmetic: bool
+
+    @property
+    def residuals(self):
+        """Spikes changed by each sweep, K integers. Book: alg-fpt"""
+        return tuple(self.counts.flatten(1).sum(1).tolist())
+
+
+def fixed_point_sweeps(
+    x,
+    decay=0.5,
+    threshold=1.0,
+    sweeps=3,
+    slopes=None,
+    reset="soft",
+    v0=None,
+    *,
+    previous=False,
+    chunk=None,
+    warmup=None,
+):
+    """FPT: ``sweeps`` evaluations of the spike function, the first without any reset, in one pass over memory.
+
+    U^0 = B,  S^(k) = f_k(U^(k-1)),  U^k = B - threshold A S^(k).
+
+    Args:
+        x: input [T, ...]; decay, threshold, v0: as for `lif_replay`.
+        sweeps: K >= 1; ``slopes``: None for the hard threshold, or K steepnesses of a sigmoid.
+        reset: "soft", "hard" (additive form, reset to 0) or "none".
+        previous: also keep s_{K-1}, the other side of the bracket.
+        chunk, warmup: None runs one chunk in the loop's own arithmetic; numbers run time-chunks in parallel, whose
+            membranes are right up to decay^warmup.
+
+    Returns:
+        A `Sweeps`; no gradient flows through it.
+
+    Raises:
+        ValueError: when `available` has a reason, slopes do not match sweeps, or a hard reset comes with slopes.
+
+    Example:
+        >>> fixed_point_sweeps(x, decay=0.5, sweeps=3).residuals  # doctest: +SKIP
+
+    Book: alg-fpt
+    """
+    reason = available(x)
+    if not reason and (sweeps < 1 or (slopes is not None and len(slopes) != sweeps)):
+        reason = f"sweeps = {sweeps} with slopes {slopes}; as many slopes as sweeps are wanted, at least one."
+    if not reason and slopes is not None and reset == "hard":
+        reason = "slopes came with a hard reset; anneal the soft reset, or use the hard threshold."
+    if reason:
+        raise ValueError(f"fixed_point_sweeps: {reason}")
+    state, step = state_dtype(x), x.shape[1:]
+    flat = x.detach().reshape(x.shape[0], -1).contiguous()
+    T, N = flat.shape
+    pairs = [_parameter(name, p, state, step, x.device) for name, p in (("decay", decay), ("threshold", threshold))]
+    (d, kd), (th, kt) = (number(*pair, state, x.device) for pair in pairs)
+    start = None if v0 is None else v0.detach().to(state).expand(step).reshape(-1).contiguous()
+    size, warm = (AHEAD * -(-T // AHEAD), 0) if warmup is None else _chunk(T, N, chunk, warmup, x.element_size())
+    grid = (-(-N // BLOCK), -(-T // size))
+    out = scratch((T, N), x.dtype, x.device)
+    other = scratch((T, N), x.dtype, x.device) if previous else None
+    counts = torch.empty((sweeps, grid[1], grid[0]), dtype=torch.int32, device=x.device)
+    steep = None if slopes is None else _slopes(tuple(float(a) for a in slopes), state, x.device)
+    _sweeps[grid](
+        flat, start, d, th, steep, out, other, counts, T, N, size, warm, DECAY=kd, THRESHOLD=kt, K=sweeps,
+        RESET={"soft": 0, "hard": 1, "none": 2}[reset], ANNEALED=slopes is not None, STATE=_triton(state), U=AHEAD,
+        BLOCK=BLOCK, **LAUNCH,
+    )  # fmt: skip
+    return Sweeps(out.view(x.shape), None if other is None else other.view(x.shape), counts, warmup is None)
+
+
+def _chunk(T, N, chunk, warmup, itemsize):
+    plan = plan_forward(T, N, None, "soft", itemsize, chunk or 0, warmup)
+    return plan.chunk, plan.warmup
+
+
+@lru_cache(maxsize=64)
+def _slopes(slopes, state, device):
+    return torch.tensor(slopes, dtype=state, device=device)
