@@ -6,6 +6,8 @@ of their own, FAN times shorter, solved the same way; one multiply-add then carr
 
 import torch
 
+from fptlib.surrogates import first_derivative_only
+
 FAN = 16  # steps a row: the dependent steps number FAN log_FAN(T), and each level touches the data twice
 
 
@@ -65,7 +67,7 @@ class _LinearScan(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only
     def backward(ctx, grad):
         """g[t] = grad[t] + gate[t+1]^T g[t+1]: the same recurrence, transposed, from the right."""
         gate, out, v0 = ctx.saved_tensors

@@ -6,6 +6,7 @@ backward, the derivative of the surrogate's primitive takes the place of the der
 
 import math
 from dataclasses import dataclass
+from functools import wraps
 
 import torch
 
@@ -102,6 +103,39 @@ class Triangle:
         return (1 - (x / self.width).abs()).clamp(min=0) / self.width
 
 
+def first_derivative_only(backward):
+    """Make a Function's ``backward`` (any shapes) refuse to be differentiated again, with a sentence.
+
+    A surrogate's slope is not the derivative of the forward pass; its own derivative would mean nothing.
+
+    Book: sec-compile
+    """
+
+    @wraps(backward)
+    def once(ctx, *grads):
+        with torch.no_grad():
+            results = backward(ctx, *grads)
+        if not torch.is_grad_enabled():
+            return results
+        results = results if isinstance(results, tuple) else (results,)
+        return tuple(_RefuseSecond.apply(r, *grads) if torch.is_tensor(r) else r for r in results)
+
+    return once
+
+
+class _RefuseSecond(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, result, *grads):
+        return result.view_as(result)
+
+    @staticmethod
+    def backward(ctx, grad):
+        raise RuntimeError(
+            "fptlib: this gradient was differentiated again (create_graph=True, then backward); surrogate gradients "
+            "have no second derivative; use a first-order method."
+        )
+
+
 def spike(x, surrogate):
     """Spike where the distance to threshold is not negative: s = [x >= 0], with the surrogate's derivative backward.
 
@@ -134,7 +168,7 @@ class _Spike(torch.autograd.Function):
         return (x >= 0).to(x.dtype)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only
     def backward(ctx, grad):
         (x,) = ctx.saved_tensors
         return grad * ctx.surrogate.derivative(x), None
