@@ -82,7 +82,8 @@ class Solution:
 
     Args:
         spikes: [T, ...] (or [T, P, ...] for P > 1 spike channels), in the input's dtype.
-        membrane: state before reset, [T, ...] or [T, D, ...].
+        membrane: state before reset, [T, ...] or [T, D, ...]. The Triton backend does not store it: it is recomputed when
+            first asked for, and then carries no gradient.
         final_state: what the next window needs as its ``v0``, one step [...] or [D, ...] (with the last spikes where a jump
             is due, [D + P, ...]).
         sweeps: evaluations of the spike function, K (rounds for `Replay`, 1 for `Sequential`).
@@ -101,7 +102,6 @@ class Solution:
     """
 
     spikes: torch.Tensor
-    membrane: torch.Tensor
     final_state: torch.Tensor
     sweeps: int
     residuals: tuple
@@ -110,8 +110,14 @@ class Solution:
     note: str
     mix: tuple = field(repr=False)
     report: object = field(repr=False, default=None)
+    _membrane: object = field(repr=False, default=None)
     _prove: object = field(repr=False, default=None)
     _judge: object = field(repr=False, default=None)
+
+    @cached_property
+    def membrane(self):
+        """State before reset, [T, ...] or [T, D, ...]. Book: def-solution"""
+        return self._membrane() if callable(self._membrane) else self._membrane
 
     @cached_property
     def certificate(self):

@@ -7,6 +7,8 @@ import torch
 from fptlib.adjoints import Exact
 from fptlib.auto import exact_solver
 from fptlib.certificate import certify
+from fptlib.device import kernel_run, refusal
+from fptlib.replay import Replay
 from fptlib.result import Solution, SolveError, Status
 from fptlib.spec import NeuronSpec
 
@@ -53,9 +55,19 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
     spec, state = spec.cast(dtype), initial_state(spec, x, v0, dtype, validate)
     current = x.to(dtype)
     check_table(spec, current)
-    solver, note = choose(spec, current, solver)
     adjoint = Exact() if adjoint is None else adjoint
     check_choices(solver, adjoint, backend, on_failure)
+    kernels = backend == "triton" or (backend == "auto" and x.is_cuda)
+    refused = refusal(spec, x, solver, adjoint) if kernels else ""
+    if backend == "triton" and refused:
+        raise ValueError(f"solve: backend='triton' came, but {refused} Use backend='torch', or 'auto' to choose.")
+    if refused is None:
+        run, trains = kernel_run(spec, x, state, solver, adjoint)
+        note = "asked for" if backend == "triton" else "auto: Triton kernels, as x is on a GPU"
+        chosen = Replay() if solver == "auto" else solver
+        return wrap(spec, current, state, x.dtype, chosen, note, run, trains, on_failure, validate)
+    solver, note = choose(spec, current, solver)
+    note += f" (torch, as {refused})" if refused else ""
     wants_grad = torch.is_grad_enabled() and any(t.requires_grad for t in (current, state, *spec.tensors()))
 
     if wants_grad and hasattr(adjoint, "run"):
@@ -87,8 +99,8 @@ def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
     with torch.no_grad():
         fixed = spec.detached()
     solution = Solution(
-        spikes=(spikes[:, 0] if one_channel else spikes).to(dtype),
-        membrane=membrane[:, 0] if one_state else membrane,
+        spikes=_drop(spikes, one_channel).to(dtype),
+        _membrane=partial(_membrane_later, membrane, one_state) if callable(membrane) else _drop(membrane, one_state),
         final_state=final[0] if spec.memory == 1 else final,
         sweeps=run.sweeps,
         residuals=run.residuals,
@@ -104,6 +116,14 @@ def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
     if on_failure == "raise" and (not finite or needs_proof) and solution.status in _FAILING:
         raise SolveError(solution.status.value)
     return solution
+
+
+def _drop(train, single):
+    return train[:, 0] if single else train
+
+
+def _membrane_later(membrane, single):
+    return _drop(membrane(), single)
 
 
 def _certify_later(spec, x, v0, run):
@@ -172,7 +192,7 @@ def initial_state(spec, x, v0, dtype, validate):
 
 def check_choices(solver, adjoint, backend, on_failure):
     """Refuse unknown solvers, adjoints, backends and policies (no tensors, no shape). Book: def-solution"""
-    if isinstance(solver, type) or not hasattr(solver, "run"):
+    if solver != "auto" and (isinstance(solver, type) or not hasattr(solver, "run")):
         raise TypeError(
             f"solve: solver came as {solver!r}; 'auto' or a solver object is wanted, e.g. FixedPoint(sweeps=3)."
         )
@@ -182,5 +202,3 @@ def check_choices(solver, adjoint, backend, on_failure):
         raise ValueError(f"solve: backend came as {backend!r}; 'auto', 'torch' or 'triton' is wanted.")
     if on_failure not in ("raise", "return"):
         raise ValueError(f"solve: on_failure came as {on_failure!r}; 'raise' or 'return' is wanted.")
-    if backend == "triton":
-        raise ValueError("solve: backend='triton' needs a CUDA tensor and the Replay solver; this call has neither.")
