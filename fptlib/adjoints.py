@@ -11,6 +11,7 @@ import torch
 
 from fptlib.scan import linear_scan
 from fptlib.spec import NeuronSpec, stack_matrix
+from fptlib.surrogates import first_derivative_only
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ class _Flattened(torch.autograd.Function):
         return torch.sigmoid(slope * x)
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    @first_derivative_only
     def backward(ctx, grad):
         p = torch.sigmoid(ctx.back * ctx.saved_tensors[0])
         return grad * ctx.back * p * (1 - p), None, None
