@@ -1,6 +1,7 @@
 """`solve`: the one front door. Checks, solver, proof, gradient, in that order."""
 
-from functools import partial
+import sys
+from functools import partial, wraps
 
 import torch
 
@@ -15,7 +16,6 @@ from fptlib.spec import NeuronSpec
 _FAILING = (Status.UNDECIDED, Status.NONFINITE)
 
 
-@torch.compiler.disable  # a compiled model calls it as it is: tracing a loop over time takes minutes and gains nothing
 def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on_failure="raise", validate=True):
     """Run a neuron over all time steps of an input and say what is proved about the result.
 
@@ -49,6 +49,12 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
 
     Book: def-solution
     """
+    if (
+        torch.compiler.is_compiling()
+    ):  # a compiled model calls it as it is: tracing the loop takes minutes, gains nothing
+        return torch.compiler.disable(solve)(
+            neuron, x, solver, v0=v0, adjoint=adjoint, backend=backend, on_failure=on_failure, validate=validate
+        )
     check_neuron_and_input(neuron, x, validate)
     spec = neuron.fresh()
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
