@@ -224,7 +224,7 @@ def held(run):
 def test_memory_of_exact_does_not_depend_on_the_sweeps_and_that_of_unrolled_does():
     x = draw(21, 128, 4).requires_grad_()
     size = {
-        (name, K): held(lambda: solve(lif(0.9), x, FixedPoint(K), adjoint=adjoint).spikes)[0]
+        (name, K): held(lambda K=K, adjoint=adjoint: solve(lif(0.9), x, FixedPoint(K), adjoint=adjoint).spikes)[0]
         for name, adjoint in (("exact", Exact()), ("unrolled", Unrolled()))
         for K in (3, 12)
     }
