@@ -165,7 +165,7 @@ def test_docstring_has_shapes_and_a_place_in_the_book(name, value):
     )
     line = re.search(r"Book:\s*(.+)", text)
     assert line, f"{name}: the docstring has no line 'Book: <label>'"
-    named = re.findall(r"\b(?:ch|sec|thm|prp|lem|cor|def|alg|rem|exm|eq)-[a-z0-9-]*[a-z0-9]", line[1])
+    named = re.findall(r"\b(?:ch|sec|thm|prp|lem|cor|def|alg|rem|exm|eq|ex)-[a-z0-9-]*[a-z0-9]", line[1])
     known = labels_of_the_book()
     assert named and set(named) <= known, f"{name}: the book has no label {sorted(set(named) - known) or line[1]}"
 

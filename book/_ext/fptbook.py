@@ -106,8 +106,8 @@ def docstring_links(app, what, name, obj, options, lines):
         head = re.match(r"\s*(Args|Returns|Raises|Shape|Equation|Attributes): +(\S.*)$", line)
         book = re.search(r"(.*?)\bBook:\s*(.+?)\.?$", line)
         if book:
-            labels = re.findall(r"(?:ch|sec|thm|prp|lem|cor|def|alg|rem|exm|eq)-[a-z0-9-]*[a-z0-9]", book[2])
-            roles = {"ch": "ref", "sec": "ref", "eq": "eq"}
+            labels = re.findall(r"(?:ch|sec|thm|prp|lem|cor|def|alg|rem|exm|eq|ex)-[a-z0-9-]*[a-z0-9]", book[2])
+            roles = {"ch": "ref", "sec": "ref", "ex": "ref", "eq": "eq"}
             links = [f":{roles.get(label.split('-')[0], 'prf:ref')}:`{label}`" for label in labels]
             before = [escape(book[1].rstrip()), ""] if book[1].strip() else [""]
             result += [*before, f"{' ' * indent}In the book: {', '.join(links) if links else book[2]}."]
