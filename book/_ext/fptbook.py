@@ -48,7 +48,8 @@ def add_permalinks(body):
     """A visible link on every numbered box; ids that sphinx-proof and sphinx-exercise repeat on a page become classes."""
     for box in (PROOF_BOX, EXERCISE_BOX):
         body = box.sub(lambda m: m[0].removesuffix("</p>") + LINK.format(id=m["id"], name=m["name"].lower()), body)
-    return re.sub(r'(<section class="[^"]*-content") id="(?:proof|exercise|solution)-content"', r"\1", body)
+    body = re.sub(r'(<section(?: class="[^"]*")?) id="(?:proof|exercise|solution)-content"', r"\1", body)
+    return body.replace('<div class="proof admonition" id="proof">', '<div class="proof admonition">')
 
 
 def citation(app, pagename, title):
