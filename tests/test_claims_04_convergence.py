@@ -196,6 +196,47 @@ def test_thm_margins(decay):
     assert (kappa <= np.arange(1, 31)[:, None]).all()
 
 
+@pytest.mark.parametrize("decay", (0.05, 0.25, -0.25, 0.4))
+def test_thm_logarithmic_sweeps(decay):
+    T, trains = 64, 400
+    for x, density in (
+        (np.random.default_rng(9).normal(0.0, 1.0, (T, trains)), 1 / np.sqrt(2 * np.pi)),
+        (np.random.default_rng(10).uniform(0.5, 1.5, (T, trains)), 1.0),  # all mass around the threshold
+    ):
+        ratio = theory.chain_ratio(decay, density)
+        u, s = loop(x, decay)
+        kappa = theory.margin_sweeps(torch.from_numpy(u), decay).numpy()
+        spikes, _ = chain(x, decay, 20)
+        for n in range(20):
+            deviation = 5 * np.sqrt(max(ratio**n, 1e-4) / kappa.size)  # five standard errors of a share
+            assert (kappa > n).mean() <= min(1.0, ratio**n) + deviation
+            assert (spikes[n] != s).any(0).mean() <= min(1.0, T * ratio**n) + 5 / np.sqrt(trains)
+
+
+def alternating_margins(u, s, decay):
+    """Sufficient sweeps when a step waits only for steps of the other kind (exercise on alternation)."""
+    T, N = u.shape
+    kappa = np.ones((T, N), int)
+    for n in range(N):
+        for t in range(T):
+            other = np.array([decay**m * (s[t - m, n] != s[t, n]) for m in range(1, t + 1)])
+            margin = abs(u[t, n] - 1.0)
+            w = next(w for w in range(t + 1) if w == t or other[w:].sum() < margin)
+            kappa[t, n] = 1 + max([kappa[t - m, n] for m in range(1, w + 1) if s[t - m, n] != s[t, n]], default=0)
+    return kappa
+
+
+def test_thm_margins_with_alternation():
+    for decay in (0.5, 0.9, 1.0):
+        x = inputs(30, seed=21, decay=decay)
+        u, s = loop(x, decay)
+        kappa = alternating_margins(u, s, decay)
+        spikes, _ = chain(x, decay, 30)
+        for K in range(31):
+            assert not ((spikes[K] != s) & (kappa <= K)).any()
+        assert kappa.mean() < theory.margin_sweeps(torch.from_numpy(u), decay).double().mean()
+
+
 @pytest.mark.parametrize("decay", (0.0, 0.5, 0.9, 1.0))
 def test_thm_steep_sigmoid(decay):
     promised = 0

@@ -88,6 +88,8 @@ def test_margins_by_the_definition():
         (lambda: theory.power_row_sum(0.5, -1, 3), ValueError, "k must be a whole number"),
         (lambda: theory.binomial_tail_bound(0.5, 1.0, 1, 3, of="volts"), ValueError, "volts"),
         (lambda: theory.best_weight(0.5, 9, 10), ValueError, "membrane is exact"),
+        (lambda: theory.chain_ratio(1.0, 0.4), ValueError, "old spikes never fade"),
+        (lambda: theory.chain_ratio(0.5, 0.0), ValueError, "density must be greater than 0"),
         (lambda: theory.margin_sweeps([1.0], 0.5), TypeError, "floating-point tensor"),
         (lambda: theory.margin_sweeps(torch.empty(0), 0.5), ValueError, "at least 1"),
         (lambda: theory.rounding_bound(torch.ones(3, dtype=torch.int64), 0.5), TypeError, "floating-point tensor"),

@@ -17,6 +17,7 @@ from .contraction import recurrence_rate as recurrence_rate
 from .convergence import best_weight as best_weight
 from .convergence import binomial_tail_bound as binomial_tail_bound
 from .convergence import bound_peak as bound_peak
+from .convergence import chain_ratio as chain_ratio
 from .convergence import contraction_constant as contraction_constant
 from .convergence import feedback_norm as feedback_norm
 from .convergence import largest_contracting_slope as largest_contracting_slope

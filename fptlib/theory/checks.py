@@ -52,9 +52,7 @@ def check_worst_case_input(x, decay, threshold=1.0):
     if not torch.isfinite(x).all():
         return "Not yet: the input holds values that are not finite."
     truth, T = _loop(x, decay, threshold), len(x)
-    for k, spikes in enumerate(_chain(x, decay, threshold, T)):
-        if torch.equal(spikes, truth):
-            break
+    k = next(k for k, spikes in enumerate(_chain(x, decay, threshold, T)) if torch.equal(spikes, truth))
     if k < T:
         return f"Not yet: {k} of {T} evaluations are already exact. Is every spike decided by the spike just before it?"
     return f"Correct. All {T} evaluations are needed; the exact prefix grows by one step per sweep."

@@ -245,6 +245,30 @@ def margin_sweeps(u, decay, threshold=1.0):
     return kappa
 
 
+def chain_ratio(decay, density, threshold=1.0):
+    """Base of the geometric tail P[κ(t) > n] ≤ ρ^n for random input with a bounded density.
+
+    ρ = 2 p θ |decay| / (1 − |decay|)²; where ρ < 1, log(T/δ) / log(1/ρ) evaluations are exact with probability 1 − δ.
+
+    Args: decay: leak per step, |decay| < 1 (1); density: bound p on the density of each input given the past (1/membrane);
+        threshold: θ (membrane).
+    Returns: float; the theorem says nothing where it is 1 or more.
+    Raises: ValueError for |decay| ≥ 1 or a density that is not positive.
+    Example: chain_ratio(0.25, 0.3989) is about 0.355, for standard normal input
+    Book: thm-logarithmic-sweeps
+    """
+    size = abs(_number("decay", decay))
+    if size >= 1.0:
+        raise ValueError(f"|decay| must be below 1: without a leak old spikes never fade; got {decay}.")
+    return (
+        2.0
+        * _number("density", density, above=0.0)
+        * _number("threshold", threshold, above=0.0)
+        * size
+        / (1.0 - size) ** 2
+    )
+
+
 def steep_sigmoid_bound(u, decay, slope, threshold=1.0):
     """How far graded spikes of a given slope move the membrane from the hard-threshold neuron.
 
