@@ -35,7 +35,7 @@
       ".poles label{display:flex;flex-direction:column;flex:1 1 12rem;font-size:.95rem}" +
       ".poles input[type=range]{width:100%}" +
       ".poles svg{flex:1 1 15rem;min-width:14rem;max-width:26rem;height:auto;color:var(--pst-color-text-base,#222)}" +
-      ".poles output{display:block;font-size:.95rem}";
+      ".poles output{display:block;font-size:.95rem;margin-bottom:1.2rem}";
     document.head.appendChild(css);
   }
 
@@ -49,7 +49,7 @@
   function panel(row, id, title) {
     const svg = el("svg", { viewBox: `0 0 ${W} ${H}`, role: "img", "aria-labelledby": id }, row);
     el("title", { id }, svg, title);
-    el("text", { x: 8, y: 18, "font-size": 14, "font-weight": 600, fill: "currentColor" }, svg, title);
+    el("text", { x: 8, y: 18, "font-size": 18, "font-weight": 600, fill: "currentColor" }, svg, title);
     return el("g", {}, svg);
   }
 
@@ -60,7 +60,7 @@
   }
 
   function note(scene, x, y, text, anchor) {
-    el("text", { x, y, "font-size": 13, fill: "currentColor", "text-anchor": anchor || "start" }, scene, text);
+    el("text", { x, y, "font-size": 16, fill: "currentColor", "text-anchor": anchor || "start" }, scene, text);
   }
 
   function drawPole(scene, decay, angle) {
@@ -104,7 +104,7 @@
     }
     el("polyline", { points: points.join(" "), fill: "none", stroke: MAIN, "stroke-width": 2.4 }, scene);
     note(scene, 20, 217, "0", "end");
-    note(scene, 30, 44, "largest " + top.toFixed(1));
+    note(scene, 30, 48, "largest " + top.toFixed(1));
     note(scene, W - 6, H - 8, "angle of the input: 0 to π", "end");
   }
 
