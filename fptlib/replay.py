@@ -59,8 +59,8 @@ def plan(spec, x, chunk=None, warmup=None):
     """Chunk and warm-up for a neuron and input, and the expected gain over the loop: the one cost function of `Replay`.
 
     A vectorised step over n neurons costs a + b n. With N neurons, chunks of C steps and warm-up W the first round costs
-    (W + C)(a + b N T / C), least at C = sqrt(W b N T / a); the loop costs T (a + b N). W is the time in which the neuron
-    forgets (`forgetting_time`). Where that gains less than a factor two, one chunk of T steps is chosen: the loop.
+    (W + C)(a + b N T / C), least at C = sqrt(W b N T / a); C is not taken below W / 2, so that what is forgotten late crosses
+    few seams. The loop costs T (a + b N). W is the time in which the neuron forgets (`forgetting_time`). Where that gains less than a factor two, one chunk of T steps is chosen: the loop.
 
     Args:
         spec: NeuronSpec; x: input [T, ...]; chunk, warmup: steps asked for, or None.
@@ -81,7 +81,7 @@ def plan(spec, x, chunk=None, warmup=None):
     steps, neurons = x.shape[0], max(1, x[0].numel())
     forget = forgetting_time(spec, x.dtype)
     a, b = STEP_COST, NEURON_COST
-    best = math.sqrt(max(1, min(forget, steps)) * b * neurons * steps / a)
+    best = max(math.sqrt(max(1, min(forget, steps)) * b * neurons * steps / a), min(forget, steps) / 2)
     length = chunk or BLOCK * math.ceil(best / BLOCK)
     gain = steps * (a + b * neurons) / ((forget + length) * (a + b * neurons * steps / length))
     if chunk is None and (gain < 2 or length >= steps):
