@@ -1,8 +1,9 @@
 // Chapter 9: six starts of one neuron under one input, and time-chunks whose seams close round by round.
 // float32 arithmetic (Math.fround after every operation), as in the loop the chapter talks about.
 (function () {
-  const T = 96, CHUNKS = 8, C = T / CHUNKS, STARTS = [0, 0.15, 0.35, 0.55, 0.75, 0.95];
-  const W = 720, TOP = 150, BAND = 130, LEFT = 44, f = Math.fround;
+  const T = 192, CHUNKS = 6, C = T / CHUNKS, STARTS = [0, 0.15, 0.35, 0.55, 0.75, 0.95];
+  const TOP = 150, BAND = 116, LEFT = 44, f = Math.fround;
+  let W = 720; // drawn in the pixels there are, so that text keeps its size on a phone
   const BLUE = "#3b82c4", ORANGE = "#d9822b";
 
   function noise() { // one fixed train of input: a small linear congruential generator, sums of three for a bell shape
@@ -53,6 +54,8 @@
   const px = (t) => LEFT + (t / T) * (W - LEFT - 8);
 
   function draw(svg, state) {
+    W = Math.max(330, Math.min(720, state.width || 720));
+    svg.setAttribute("viewBox", "0 0 " + W + " " + (TOP + BAND));
     svg.replaceChildren();
     const decay = f(state.decay), hard = state.reset === "hard", x = input(state.kind, decay);
     el("title", {}, svg, "Membranes from six starts, and chunk replay in round " + state.round);
@@ -79,10 +82,10 @@
       const ok = m < now.accepted, box = { x: px(m * C) + 1, y: y0, width: px(C) - px(0) - 2, height: 60, stroke: ok ? BLUE : ORANGE, "stroke-width": 2 };
       el("rect", { ...box, fill: ok ? BLUE : "none", "fill-opacity": 0.15 }, svg);
       if (!ok && now.local[m]) { wrong++; el("rect", { ...box, fill: "url(#" + state.id + "-hatch)", "fill-opacity": 0.35 }, svg); }
-      el("text", { x: px((m + 0.5) * C), y: y0 + 15, "text-anchor": "middle", fill: "currentColor", "font-size": 12 }, svg, ok ? "proved" : now.local[m] ? "seam matches" : "seam open");
-      now.runs[m].spikes.forEach((s, k) => s && el("line", { x1: px(m * C + k + 0.5), x2: px(m * C + k + 0.5), y1: y0 + 24, y2: y0 + 54, stroke: ok ? BLUE : ORANGE, "stroke-width": 2 }, svg));
+      el("text", { x: px((m + 0.5) * C), y: y0 + 15, "text-anchor": "middle", fill: "currentColor", "font-size": 12 }, svg, ok ? "proved" : now.local[m] ? "match" : "open");
+      now.runs[m].spikes.forEach((s, k) => s && el("line", { x1: px(m * C + k + 0.5), x2: px(m * C + k + 0.5), y1: y0 + 24, y2: y0 + 54, stroke: ok ? BLUE : ORANGE, "stroke-width": 1.6 }, svg));
     }
-    truth.spikes.forEach((s, t) => s && el("line", { x1: px(t + 0.5), x2: px(t + 0.5), y1: y0 + 68, y2: y0 + 84, stroke: "currentColor", "stroke-width": 2 }, svg));
+    truth.spikes.forEach((s, t) => s && el("line", { x1: px(t + 0.5), x2: px(t + 0.5), y1: y0 + 68, y2: y0 + 84, stroke: "currentColor", "stroke-width": 1.6 }, svg));
     el("text", { x: 4, y: y0 + 44, fill: "currentColor", "font-size": 12 }, svg, "replay");
     el("text", { x: 4, y: y0 + 80, fill: "currentColor", "font-size": 12 }, svg, "loop");
     state.say.textContent = (joined ? "All six starts are bit-equal after " + merged + " steps. " : "The six starts do not all merge within " + T + " steps. ") +
@@ -114,20 +117,21 @@
   document.querySelectorAll(".coalescence").forEach((root) => {
     if (root.childElementCount) return;
     const bar = document.createElement("div"), say = document.createElement("p"), value = document.createElement("output");
-    const decay = control(bar, "decay", slider(0.3, 0.98, 0.01, 0.5));
+    const decay = control(bar, "decay", slider(0.3, 0.98, 0.01, 0.7));
     decay.after(" ", value);
     const reset = control(bar, "reset", select(["soft", "hard"]));
     const kind = control(bar, "input", select(["random", "constant"]));
     const rounds = control(bar, "round", slider(1, CHUNKS, 1, 1));
-    const svg = el("svg", { viewBox: "0 0 " + W + " " + (TOP + BAND), width: "100%", role: "img" });
+    const svg = el("svg", { width: "100%", role: "img" });
     say.setAttribute("aria-live", "polite");
     root.append(bar, svg, say);
     const update = () => {
       value.textContent = Number(decay.value).toFixed(2);
-      draw(svg, { id: root.id, decay: Number(decay.value), reset: reset.value, kind: kind.value, round: Number(rounds.value), rounds, say });
+      draw(svg, { id: root.id, decay: Number(decay.value), reset: reset.value, kind: kind.value, round: Number(rounds.value), rounds, say, width: root.clientWidth });
     };
     [decay, reset, kind].forEach((node) => node.addEventListener("input", () => { rounds.max = CHUNKS; rounds.value = 1; update(); }));
     rounds.addEventListener("input", update);
+    window.addEventListener("resize", update);
     update();
   });
 })();
