@@ -1,6 +1,6 @@
 // Chapter 5: a lower and an upper membrane and spike train that close around the sequential neuron, sweep by sweep.
 (function () {
-  const T = 40, W = 720, LEFT = 40, TOP = 22, HEIGHT = 200, ROW = 250, MAXK = 24;
+  const T = 40, W = 520, LEFT = 40, TOP = 22, HEIGHT = 200, ROW = 250, MAXK = 24;
   const BLUE = "#3b82c4", ORANGE = "#d9822b";
 
   function normals(seed, count) { // Box and Muller on a small linear congruential generator: the same trains for every reader

@@ -1,6 +1,6 @@
 // Chapter 4: error of the sweeps of a graded neuron against the binomial-tail bound; sliders for decay, slope and K.
 (function () {
-  const T = 64, N = 40, W = 720, H = 400, LEFT = 46, FLOOR = -8, TOP = 4;
+  const T = 64, N = 40, W = 520, H = 400, LEFT = 46, FLOOR = -8, TOP = 4;
   const BLUE = "#3b82c4", ORANGE = "#d9822b";
 
   function normals(count) { // Box and Muller on a small linear congruential generator: the same 40 trains for every reader

@@ -63,3 +63,20 @@ def inputs(T, seed, decay=0.5, count=40, dtype=np.float64):
     eighths = rng.integers(-8, 16, (T, count)) / 8.0
     constants = np.broadcast_to([0.0, 0.5, 0.7, 1.0, 2.0, -1.0], (T, 6))
     return np.concatenate([noise, eighths, constants], axis=1).astype(dtype)
+
+
+def assert_brackets(spikes, truth):
+    """Odd sweeps above, even below, each chain tightening, and consecutive agreement only on the truth."""
+    for K, s in enumerate(spikes):
+        assert ((s >= truth) if K % 2 else (s <= truth)).all()
+    for K in range(len(spikes) - 2):
+        assert ((spikes[K + 2] <= spikes[K]) if K % 2 else (spikes[K + 2] >= spikes[K])).all()
+    for before, after in zip(spikes, spikes[1:], strict=False):
+        assert not ((before == after) & (after != truth)).any()
+
+
+def solve_forward(drive, F, fire=step):
+    s = np.zeros_like(drive)
+    for i in range(len(drive)):
+        s[i] = fire(drive[i] - F[i] @ s - 1.0)
+    return s

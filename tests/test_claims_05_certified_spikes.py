@@ -5,21 +5,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from oracle_sweeps import DECAYS, chain, charge, feedback, inputs, logistic, loop, step
+from oracle_sweeps import DECAYS, assert_brackets, chain, charge, feedback, inputs, logistic, loop, solve_forward, step
 
 from fptlib import theory
 
 FIRES = {"threshold": step, "logistic": logistic(6.0), "two-level": lambda z: 0.5 * step(z) + 0.5 * step(z - 1)}
-
-
-def assert_brackets(spikes, truth):
-    """Odd sweeps above, even below, each chain tightening, and consecutive agreement only on the truth."""
-    for K, s in enumerate(spikes):
-        assert ((s >= truth) if K % 2 else (s <= truth)).all()
-    for K in range(len(spikes) - 2):
-        assert ((spikes[K + 2] <= spikes[K]) if K % 2 else (spikes[K + 2] >= spikes[K])).all()
-    for before, after in zip(spikes, spikes[1:], strict=False):
-        assert not ((before == after) & (after != truth)).any()
 
 
 @pytest.mark.parametrize("dtype", (np.float32, np.float64))
@@ -236,13 +226,6 @@ def ordered_chain(drive, F, signs, evaluations, fire=step):
     for _ in range(evaluations):
         spikes.append(fire(drive - F @ spikes[-1] - 1.0))
     return spikes
-
-
-def solve_forward(drive, F, fire=step):
-    s = np.zeros_like(drive)
-    for i in range(len(drive)):
-        s[i] = fire(drive[i] - F[i] @ s - 1.0)
-    return s
 
 
 def two_compartments(b1, b2, T=8, a1=0.5, a2=0.5):
