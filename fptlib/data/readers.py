@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import lzma
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -48,6 +49,29 @@ def read_idx_images(train_x, train_y, test_x, test_y):
         "x_test": images(idx(test_x), 255),
         "y_test": labels(idx(test_y)),
     }
+
+
+def read_cifar10_jpeg(archive):
+    """Pictures [n, 3, 32, 32] of <part>/<class>/<number>.jpg, one of each class in turn, so that any run of them is balanced."""
+    import tarfile
+
+    from PIL import Image
+
+    found = {"train": [], "test": []}
+    with tarfile.open(archive) as tar:
+        for member in tar:
+            if member.isfile():
+                part, kind, name = member.name.split("/")[-3:]
+                pixels = np.asarray(Image.open(io.BytesIO(tar.extractfile(member).read())).convert("RGB"))
+                found[part].append((name, kind, pixels.transpose(2, 0, 1)))
+    kinds = sorted({kind for _, kind, _ in found["train"]})
+
+    def part(rows):
+        rows = sorted(rows, key=lambda row: row[:2])
+        return images(np.stack([row[2] for row in rows]), 255), labels([kinds.index(row[1]) for row in rows])
+
+    (x, y), (x_test, y_test) = part(found["train"]), part(found["test"])
+    return {"x": x, "y": y, "x_test": x_test, "y_test": y_test, "channels": ("red", "green", "blue")}
 
 
 def read_fsdd(samples, index):
@@ -95,6 +119,17 @@ def read_metr_la(path):
 def read_pems08(path):
     flow = np.load(path)["flow_veh_per_5min"]
     return series(flow, [f"sensor {i}" for i in range(flow.shape[1])], "5 minutes")
+
+
+def read_rts_solar(module):
+    """Two CSV files of 5-minute values, side by side, each pair of steps averaged: 10 minutes."""
+    folder = Path(module.__file__).parent / "timeseries_data_files"
+    names, values = [], []
+    for kind in ("PV", "RTPV"):
+        header, rows = table(folder / kind / f"REAL_TIME_{kind.lower()}.csv", 4)
+        names, values = names + header, values + [np.asarray(rows)]
+    joined = np.concatenate(values, axis=1)
+    return series(joined.reshape(-1, 2, joined.shape[1]).mean(1), names, "10 minutes")
 
 
 def read_csv(step, skip=1):
