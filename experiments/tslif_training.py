@@ -58,7 +58,7 @@ class ReleasedNeuron(torch.nn.Module):
 class Forecaster(torch.nn.Module):
     """Window [T, rows] -> next `horizon` values [horizon, rows]; every variable is a row, weights are shared."""
 
-    def __init__(self, horizon, width=128, stable=False):
+    def __init__(self, horizon, width=64, stable=False):
         super().__init__()
         self.encode = torch.nn.Conv1d(1, 4, 3, padding=1)
         self.norm = torch.nn.BatchNorm1d(4)
@@ -102,7 +102,7 @@ def snapshot(step, neuron, rates):
     }
 
 
-def train(series, split, seed, rate, steps, every, lookback, horizon, period, width=128, rows=64, stable=False):
+def train(series, split, seed, rate, steps, every, lookback, horizon, period, width=64, rows=32, stable=False):
     """One run; returns its record, with test error beside two trivial forecasts."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -160,29 +160,32 @@ def main():
     split = (12 * 30 * 24, 16 * 30 * 24)
     series = normalise(series[: 20 * 30 * 24], split[0])
     common = {"series": series, "split": split, "lookback": 48, "horizon": 24, "period": 24}
+    jobs = [(s, 1e-3, 960, 60, stable) for stable in (False, True) for s in range(options.seeds)]
+    jobs += [(s, 1e-4, 1800, 150, False) for s in range(2)]
     runs, began = [], time.time()
-    for stable in (False, True):
-        for seed in range(options.seeds):
-            runs.append(train(seed=seed, rate=1e-3, steps=960, every=60, stable=stable, **common))
-            print({k: v for k, v in runs[-1].items() if k != "history"}, runs[-1]["history"][-1], flush=True)
-    for seed in range(2):
-        runs.append(train(seed=seed, rate=1e-4, steps=1800, every=150, **common))
+    for seed, rate, steps, every, stable in jobs:
+        runs.append(train(seed=seed, rate=rate, steps=steps, every=every, stable=stable, **common))
         print({k: v for k, v in runs[-1].items() if k != "history"}, runs[-1]["history"][-1], flush=True)
+        record = {"header": header(round(time.time() - began)), "runs": runs}
+        Path(options.out).write_text(json.dumps(record, indent=1) + "\n")
+
+
+def header(seconds):
+    """Provenance of the results file."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    header = {
+    return {
         "what": "TS-LIF (released equations, re-implemented) in a small forecaster of this project, followed over training",
         "script": "experiments/tslif_training.py",
         "command": "python experiments/tslif_training.py",
         "commit": commit,
         "date": time.strftime("%Y-%m-%d"),
         "device": "cpu",
-        "wall_s": round(time.time() - began),
+        "wall_s": seconds,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "data": "ETTh1 (hourly, 7 variables, CC BY-ND 4.0): results only, no data in this file",
-        "task": "lookback 48, horizon 24, 64 windows a batch, 7 variables as rows, Adam, gradient norm clipped at 1",
+        "task": "lookback 48, horizon 24, 32 windows of 7 variables a batch, width 64, Adam, gradient norm clipped at 1",
     }
-    Path(options.out).write_text(json.dumps({"header": header, "runs": runs}, indent=1) + "\n")
 
 
 if __name__ == "__main__":
