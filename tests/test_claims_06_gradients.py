@@ -12,6 +12,8 @@ from oracles import adversarial_inputs, lif_loop
 
 from fptlib import Detached, Exact, FixedPoint, Jacobi, Newton, Sequential, Sigmoid, Truncated, Unrolled, lif, solve
 from fptlib.theory import (
+    check_factor_l,
+    check_gradient_by_hand,
     explosion_slope,
     neumann_remainder,
     released_backward_slopes,
@@ -336,6 +338,20 @@ def test_exercise_solutions():
     for L in (0.5, 1.45, 1.55, 3.0):  # the faulty bound fails exactly for L > 1 + decay
         left = norm(spike_jacobian([L, L], 0.5) - spike_jacobian([L, L], 0.5, terms=1))
         assert (left > 1.5 * L * 0.5) == (L > 1.5)
+
+
+def test_exercise_checkers_accept_the_solution_and_refuse_mistakes():
+    assert check_gradient_by_hand((-0.18, 0.5), (0, 0.5)).startswith("Correct.")
+    for wrong in (
+        ((0, 0.5), (0, 0.5)),
+        ((-0.18, 0.5), (-0.18, 0.5)),
+        ((0.18, 0.5), (0, 0.5)),
+        ((-0.18, 0.6), (0, 0.5)),
+    ):
+        assert check_gradient_by_hand(*wrong).startswith("Not yet:")
+    assert check_factor_l(lambda L, decay: L > 1 + decay).startswith("Correct.")
+    for wrong in (lambda L, decay: L > 1, lambda L, decay: L >= 2, lambda L, decay: True):
+        assert check_factor_l(wrong).startswith("Not yet:")
 
 
 def test_exercise_adaptive_threshold_recurrence():

@@ -9,7 +9,7 @@ from oracle_gradients import logistic, loop, step, sweep, threshold
 from oracles import adversarial_inputs
 
 from fptlib import CentredFixedPoint, FixedPoint, Jacobi, Newton, Sequential, lif, solve
-from fptlib.theory import centred_constant, centred_decay, explosion_slope, recurrence_rate
+from fptlib.theory import centred_constant, centred_decay, check_three_cycle, explosion_slope, recurrence_rate
 
 TIGHT = 1e-4  # the Lipschitz constant is attained in a limit; perturbations of 1e-6 come this close
 
@@ -256,6 +256,13 @@ def test_exercise_solutions():
         == seen[6:]
         == [(Fraction(22, 35), False), (Fraction(32, 35), False), (Fraction(2, 35), True)]
     )
+
+
+def test_exercise_three_cycle_checker():
+    for right in (Fraction(4, 7), 0.6, Fraction(9, 14) - Fraction(1, 1000)):
+        assert check_three_cycle(right).startswith("Correct."), right
+    for wrong in (0.5, 0.57, Fraction(9, 14), 0.7, 1.2):
+        assert check_three_cycle(wrong).startswith("Not yet:"), wrong
 
 
 @pytest.mark.parametrize("bad", [(0.0, 1.0, 1.0), (0.5, -1.0, 1.0), (0.5, 1.0, -1.0), (float("nan"), 1.0, 1.0)])

@@ -11,6 +11,9 @@ from .checks import check_worst_case_input as check_worst_case_input
 from .checks_special import check_notch_share as check_notch_share
 from .checks_special import check_resonator_choice as check_resonator_choice
 from .checks_special import check_three_fixed_points as check_three_fixed_points
+from .checks_sweeps import check_factor_l as check_factor_l
+from .checks_sweeps import check_gradient_by_hand as check_gradient_by_hand
+from .checks_sweeps import check_three_cycle as check_three_cycle
 from .contraction import centred_constant as centred_constant
 from .contraction import centred_decay as centred_decay
 from .contraction import recurrence_rate as recurrence_rate
