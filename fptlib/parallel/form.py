@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
+from fptlib.checks import check_range
+
 
 @dataclass(frozen=True, eq=False)
 class FixedPointForm:
@@ -105,17 +107,13 @@ def check_count(value: int, name: str) -> int:
 
 def check_positive(value: float, name: str) -> float:
     """A finite number > 0."""
-    value = float(value)
-    if not 0.0 < value < float("inf"):
-        raise ValueError(f"{name} is {value}; a finite number above 0 is needed")
-    return value
+    check_range(name, value, 0.0, float("inf"), open_low=True)
+    return float(value)
 
 
 def check_decay(decay: float | torch.Tensor, name: str = "decay") -> float | torch.Tensor:
     """A decay in [0, 1]: a number, or a 0-dimensional tensor (a torch.nn.Parameter stays one and is learned)."""
-    if isinstance(decay, torch.Tensor) and (decay.ndim or not decay.is_floating_point()):
-        raise TypeError(f"{name} has shape {tuple(decay.shape)}, dtype {decay.dtype}; one floating number is needed")
-    value = as_number(decay)
-    if not 0.0 <= value <= 1.0:
-        raise ValueError(f"{name} is {value}; a number in [0, 1] is needed")
-    return decay if isinstance(decay, torch.Tensor) else value
+    if isinstance(decay, torch.Tensor) and decay.ndim:
+        raise TypeError(f"{name} has shape {tuple(decay.shape)}; one number is needed (lif takes a decay per neuron)")
+    check_range(name, decay, 0.0, 1.0)
+    return decay if isinstance(decay, torch.Tensor) else float(decay)
