@@ -49,7 +49,8 @@ def add_permalinks(body):
     for box in (PROOF_BOX, EXERCISE_BOX):
         body = box.sub(lambda m: m[0].removesuffix("</p>") + LINK.format(id=m["id"], name=m["name"].lower()), body)
     body = re.sub(r'(<section(?: class="[^"]*")?) id="(?:proof|exercise|solution)-content"', r"\1", body)
-    return body.replace('<div class="proof admonition" id="proof">', '<div class="proof admonition">')
+    body = body.replace('<div class="proof admonition" id="proof">', '<div class="proof admonition">')
+    return re.sub(r'(<div class="proof admonition">\s*<p>)Proof\.', r"\1<strong>Proof.</strong>", body)
 
 
 def citation(app, pagename, title):
