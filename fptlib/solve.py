@@ -1,7 +1,6 @@
 """`solve`: the one front door. Checks, solver, proof, gradient, in that order."""
 
-import sys
-from functools import partial, wraps
+from functools import partial
 
 import torch
 
@@ -49,9 +48,7 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
 
     Book: def-solution
     """
-    if (
-        torch.compiler.is_compiling()
-    ):  # a compiled model calls it as it is: tracing the loop takes minutes, gains nothing
+    if torch.compiler.is_compiling():  # a compiled model calls this as it is: tracing a loop over time gains nothing
         return torch.compiler.disable(solve)(
             neuron, x, solver, v0=v0, adjoint=adjoint, backend=backend, on_failure=on_failure, validate=validate
         )

@@ -35,7 +35,12 @@ def merge_streams(notebook):
     for cell in notebook.cells:
         merged = []
         for output in cell.get("outputs", []):
-            if merged and output.output_type == "stream" and merged[-1].output_type == "stream" and merged[-1].name == output.name:
+            if (
+                merged
+                and output.output_type == "stream"
+                and merged[-1].output_type == "stream"
+                and merged[-1].name == output.name
+            ):
                 merged[-1].text += output.text
             else:
                 merged.append(output)
@@ -46,7 +51,11 @@ def merge_streams(notebook):
 def execute(path):
     notebook = nbformat.read(path, as_version=4)
     NotebookClient(
-        notebook, timeout=300, kernel_name="python3", record_timing=False, resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        record_timing=False,
+        resources={"metadata": {"path": str(path.parent)}},
     ).execute()
     merge_streams(notebook)
     nbformat.write(normalise(notebook), path)
