@@ -13,6 +13,7 @@ import torch
 
 from fptlib.data.catalogue import CATALOGUE
 from fptlib.data.readers import unpacked
+from fptlib.data.results import results as results
 
 FOLDER_VARIABLE = "FPTLIB_DATA"
 DEBIAN_DATASETS = Path("/usr/share/datasets")
