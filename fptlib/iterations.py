@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from fptlib.adjoints import tangent
 from fptlib.brackets import run_linear
 from fptlib.result import Run
 from fptlib.scan import linear_scan
 from fptlib.solvers import finish, until_settled
 from fptlib.surrogates import Sigmoid
+from fptlib.tangent import tangent
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ LADDER = [
     "chunks",
     "brackets",
     "certificate",
+    "tangent",
     "adjoints",
     "solvers",
     "iterations",
@@ -45,7 +46,7 @@ LADDER = [
 # Beside the ladder: each may import what is named, and nothing on the ladder may import it.
 ASIDE = {"theory": {"spec", "surrogates"}, "data": set(), "viz": set(), "exchange": {"spec", "neurons", "compartments"}}
 ORACLES_MAY_IMPORT = {"numpy", "scipy", "math", "cmath", "fractions", "itertools", "dataclasses", "functools"}
-MOST_LINES = 320  # "about 300"
+MOST_LINES = 300
 
 SOURCES = sorted(p for p in PACKAGE.rglob("*.py") if "__pycache__" not in p.parts)
 
