@@ -147,7 +147,7 @@ def first_passage(tree, start, neuron, v, steps):
         fires, after = _enter(tree[j], left, neuron, v)
         found = (query, torch.where(fires, left, left + 1), neuron, torch.where(fires, v, after))
         found = tuple(torch.cat(pair) for pair in zip(found, waiting[j], strict=True))
-    answer[found[0]] = found[1]
+    answer[found[0]] = found[1].clamp(max=steps)  # a tie that rounding broke may end on a padded step: no spike
     return answer
 
 

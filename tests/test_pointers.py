@@ -99,3 +99,34 @@ def test_bad_chunk_is_refused():
     for bad in (0, 1.5, True):
         with pytest.raises(ValueError, match="chunk came as"):
             SpikePointers(chunk=bad)
+
+
+def test_a_broken_tie_stays_within_the_train():
+    """Sums of multiples of 1/8 and a few ulps: parent and child nodes round to different sides of the threshold."""
+    eighths = [2, -10, 8, 0, -4, -9, -6, 1, 8, -1, 3, 8, 8]
+    ulps = [0, 0, 0, 0, 0, 0, 0, 0, -1, 0, 0, 2, -1]  # of 2 ** -23
+    tail = torch.tensor(eighths) / 8 + torch.tensor(ulps) * 2.0**-23
+    x = torch.cat([torch.zeros(24), tail])[:, None]
+    tree = build_tree(x, torch.ones(1), torch.ones(1))
+    start = torch.tensor([24])
+    assert first_passage(tree, start, torch.zeros(1, dtype=torch.long), torch.zeros(1), 37) <= 37
+    assert solve(lif(1.0, reset="hard"), x, SpikePointers(chunk=8)).certificate.exact
+
+
+@pytest.mark.parametrize("decay", [0.25, 0.9, 1.0])
+def test_thousands_of_near_ties(decay):
+    """Inputs within rounding of what keeps the membrane on the threshold: the bare pointers may be wrong, the proof never."""
+    generator = torch.Generator().manual_seed(7)
+    for dtype in (torch.float32, torch.float64):
+        ulps = torch.randint(-2, 3, (37, 4000), generator=generator).to(dtype) * torch.finfo(dtype).eps
+        x = torch.where(
+            torch.rand(37, 4000, generator=generator) < 0.7, 1 - decay / 2 + ulps, torch.rand((), dtype=dtype)
+        )
+        v0 = torch.rand(4000, generator=generator, dtype=dtype)
+        loop, proved, bare = (
+            solve(lif(decay, reset="hard"), x, solver, v0=v0)
+            for solver in (Sequential(), SpikePointers(chunk=9), SpikePointers(verify=False))
+        )
+        assert torch.equal(loop.spikes, proved.spikes) and torch.equal(loop.membrane, proved.membrane)
+        proof = bare.certificate
+        assert proof.exact or not bool(((bare.spikes != loop.spikes) & ~proof.undecided).any())
