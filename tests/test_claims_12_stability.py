@@ -197,6 +197,26 @@ def test_prp_stable_map():
         theory.free_parameters(1.0, 0.3, -0.1, -0.8)
 
 
-def test_prp_stable_map_gradients():
+def test_prp_stable_map_any_sign():
+    generator = torch.Generator().manual_seed(7)
+    free = 3 * torch.randn(4, 100_000, generator=generator, dtype=torch.float64)
+    values = theory.stable_parameters(*free, signs="any")
+    radius = np.abs(np.linalg.eigvals(pair_matrix(*(v.numpy() for v in values)))).max(-1)
+    assert (radius < 1).all() and (values[2] > 0).any() and (values[2] < 0).any()
+    again = theory.stable_parameters(*theory.free_parameters(*values, signs="any"), signs="any")
+    product = [v[2] * v[3] for v in (values, again)]
+    # A decay within 1e-6 of one loses digits in 1 - a; the product is of order one.
+    assert torch.allclose(*product, rtol=1e-7, atol=1e-9)
+    # Every stable pair with decays in (0, 1) and b2 < 0 is reached.
+    points = torch.tensor(random_points(50_000, 8, (0, 0, -3, -3), (1, 1, 3, 0)))
+    inside = points[:, theory.ts_lif_stability(*points).margin > 1e-9]
+    back = theory.stable_parameters(*theory.free_parameters(*inside, signs="any"), signs="any")
+    assert inside.shape[1] > 10_000 and all(torch.allclose(x, y, rtol=1e-7, atol=1e-9) for x, y in zip(inside, back))
+    with pytest.raises(ValueError, match="b2 < 0"):
+        theory.free_parameters(0.8, 0.3, 0.1, 0.3, signs="any")
+
+
+@pytest.mark.parametrize("signs", ["same", "any"])
+def test_prp_stable_map_gradients(signs):
     free = [torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (1.4, -0.8, 0.7, -1.0)]
-    assert torch.autograd.gradcheck(theory.stable_parameters, free)
+    assert torch.autograd.gradcheck(lambda *p: theory.stable_parameters(*p, signs=signs), free)

@@ -49,9 +49,9 @@ from .special import safe_band as safe_band
 from .special import scalar_fixed_points as scalar_fixed_points
 from .stability import bibo_bound as bibo_bound
 from .stability import drive as drive
-from .stability import free_parameters as free_parameters
 from .stability import reset_matrix as reset_matrix
-from .stability import stable_parameters as stable_parameters
 from .stability import transition as transition
 from .stability import ts_lif_stability as ts_lif_stability
 from .stability import unstable_share as unstable_share
+from .stable_maps import free_parameters as free_parameters
+from .stable_maps import stable_parameters as stable_parameters

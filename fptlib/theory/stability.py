@@ -203,63 +203,6 @@ def bibo_bound(a1, a2, b1, b2, reset=(0.5, 1.0), order="paper", gains=None):
     return BiboBound(total[..., 0], total[..., 1:].sum(-1))
 
 
-def stable_parameters(p1, p2, r, u):
-    """Two-compartment parameters that are stable whatever the four free numbers are.
-
-    Equation: a_i = sigmoid(p_i), q = (1-a1)(1-a2), m = tanh(r), b1 = -m sqrt(q) e^u, b2 = -m sqrt(q) e^-u, so
-    that b1 b2 = m^2 q < q. Strict in real arithmetic; in float32 tanh(r) rounds to 1 from r = 9.1 on.
-
-    Args:
-        p1, p2: logits of the decays; r: strength of the loop; u: its asymmetry. Numbers or tensors [...].
-    Shape: [...] four times -> the tensors a1, a2, b1, b2, each [...].
-
-    Example:
-        >>> bool(ts_lif_stability(*stable_parameters(1.4, -0.8, 9.0, -1.0)).stable)
-        True
-
-    Book: prp-stable-map
-    """
-    p1, p2, r, u = _tensors(p1, p2, r, u)
-    # sqrt(q) from the logits, 1 - sigmoid(p) = sigmoid(-p): no subtraction, so a decay near one keeps its margin.
-    logsigmoid = torch.nn.functional.logsigmoid
-    strength = torch.tanh(r) * torch.exp((logsigmoid(-p1) + logsigmoid(-p2)) / 2)
-    return torch.sigmoid(p1), torch.sigmoid(p2), -strength * torch.exp(u), -strength * torch.exp(-u)
-
-
-def free_parameters(a1, a2, b1, b2):
-    """The four free numbers that `stable_parameters` maps to the given neuron: its inverse.
-
-    Equation: p_i = logit(a_i), r = atanh(sqrt(b1 b2 / q)) with the sign of -b1, u = log(b1 / b2) / 2.
-
-    Args:
-        a1, a2: decays in (0, 1), [...]. b1, b2: couplings of one sign, neither zero, b1 b2 < (1-a1)(1-a2), [...].
-    Shape: [...] four times -> the tensors p1, p2, r, u, each [...].
-
-    Raises:
-        ValueError: for a neuron outside the image of the map.
-
-    Example:
-        >>> round(stable_parameters(*free_parameters(0.8, 0.3, -0.1, -0.8))[3].item(), 6)
-        -0.8
-
-    Book: prp-stable-map
-    """
-    a1, a2, b1, b2 = _tensors(a1, a2, b1, b2)
-    room = (1 - a1) * (1 - a2)
-    if not bool(((a1 > 0) & (a1 < 1) & (a2 > 0) & (a2 < 1)).all()):
-        raise ValueError(
-            f"decays ({a1}, {a2}) came; the stable map reaches decays strictly between 0 and 1. Change the decays."
-        )
-    if not bool(((b1 * b2 > 0) & (b1 * b2 < room)).all()):
-        raise ValueError(
-            f"couplings ({b1}, {b2}) came; wanted two of one sign, neither zero, with product below "
-            f"(1-a1)(1-a2) = {room}. "
-            "Shrink one coupling, or use the free parametrisation."
-        )
-    r = torch.atanh(torch.sqrt(b1 * b2 / room)) * -torch.sign(b1)
-    return torch.logit(a1), torch.logit(a2), r, torch.log(b1 / b2) / 2
-
-
 def unstable_share(low, high, samples=2**18, update="gauss-seidel"):
     """Share of a parameter box whose linear part is not asymptotically stable, by a Sobol net of points.
 
