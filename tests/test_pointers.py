@@ -1,5 +1,7 @@
 """Next-spike pointers against the loop: without proof on generic input, with proof always, and who is refused."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +132,13 @@ def test_thousands_of_near_ties(decay):
         assert torch.equal(loop.spikes, proved.spikes) and torch.equal(loop.membrane, proved.membrane)
         proof = bare.certificate
         assert proof.exact or not bool(((bare.spikes != loop.spikes) & ~proof.undecided).any())
+
+
+def test_a_decay_outside_its_range_is_refused():
+    neuron = dataclasses.replace(lif(0.5, reset="hard"), transition=((-0.5,),), recipe=None)
+    with pytest.raises(ValueError, match="decay lies outside"):
+        solve(neuron, torch.rand(5, 2), SpikePointers())
+
+
+def test_no_neurons_at_all():
+    assert solve(lif(reset="hard"), torch.rand(5, 0), SpikePointers()).spikes.shape == (5, 0)
