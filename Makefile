@@ -8,6 +8,7 @@ SHELL := /bin/bash
 
 PYTHON ?= python3
 VENV ?= .venv
+WORKERS ?= auto
 # The CPU build of torch is a tenth of the size of the default one. If this index cannot be reached, the default is taken.
 TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := $(abspath $(VENV))/bin
@@ -54,8 +55,9 @@ html: $(STAMP)
 lint: $(STAMP)
 	@$(call timed,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell)
 
+# One worker a core, one thread a worker: two threads on one core only wait for each other.
 unit: $(STAMP)
-	@$(call timed,unit tests,$(BIN)/python -m pytest -m "not built" --cov --cov-report=term --durations=15)
+	@$(call timed,unit tests,OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not built" -n $(WORKERS) --dist worksteal --cov --cov-report=term --durations=15)
 
 nbval: $(STAMP)
 	@$(call timed,notebooks re-run and compared,$(BIN)/python -m pytest -o addopts="" -q $(NBVAL) --durations=15 notebooks/)
