@@ -48,7 +48,7 @@
       ".jury-region .controls,.jury-region .panels{display:flex;flex-wrap:wrap;gap:.5rem 1.2rem;margin:.4rem 0}" +
       ".jury-region label{display:flex;flex-direction:column;flex:1 1 8rem;min-width:8rem;font-size:.9rem}" +
       ".jury-region input[type=range]{width:100%}" +
-      ".jury-region figure{flex:1 1 14rem;min-width:14rem;max-width:22rem;margin:0}" +
+      ".jury-region figure{flex:1 1 11.4rem;min-width:11.4rem;max-width:22rem;margin:0}" +
       ".jury-region figcaption{font-size:.85rem}" +
       ".jury-region svg{width:100%;height:auto;display:block}" +
       ".jury-region output{display:block;font-size:.95rem;min-height:2.8em}";
@@ -135,7 +135,7 @@
     style();
     const id = "jury-" + index, p = Object.assign({}, START), sliders = {};
     const controls = el("div", { "class": "controls" }, box);
-    for (const [key, text, low, high] of [["a1", "decay a1 (dendrite)", 0, 1.4], ["a2", "decay a2 (soma)", 0, 1.4],
+    for (const [key, text, low, high] of [["a1", "decay a1", 0, 1.4], ["a2", "decay a2", 0, 1.4],
       ["b1", "coupling b1", -REACH, REACH], ["b2", "coupling b2", -REACH, REACH]]) {
       const label = el("label", { "for": id + key }, controls);
       const caption = el("span", {}, label);
