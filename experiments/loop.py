@@ -100,11 +100,8 @@ def fit(learner, plan, stem, digest, device="cpu", workers=Workers(), budget_s=N
         one_epoch(learner, network, optimiser, plan, state, device, workers)
         if workers.first:
             save(stem, digest, learner, optimiser, state)
-            row = state.log[-1]
-            talk(
-                f"  epoch {state.epoch}/{plan.epochs} "
-                + " ".join(f"{k} {v:.4g}" for k, v in row.items() if k != "epoch")
-            )
+            shown = " ".join(f"{k} {v:.4g}" for k, v in state.log[-1].items() if isinstance(v, float))
+            talk(f"  epoch {state.epoch}/{plan.epochs} {shown}")
     if state.best_weights:
         learner.network.load_state_dict(state.best_weights)
     return state

@@ -1,0 +1,1 @@
+"""Forecasting: series, windows, naive forecasts, metrics, missing data, backbones with exchangeable neurons."""

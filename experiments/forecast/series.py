@@ -1,0 +1,115 @@
+"""Series cut in time: parts with a gap between them, statistics of the training part only, missing cells known as such."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+
+from fptlib import data
+
+# Name of the set -> (steps of a day, what fraction of the paper's set it stands for is said in its caption).
+PERIOD = {"metr-la": 288, "metr-la-week": 288, "pems08-tail": 288, "rts-solar": 144, "pjm": 24, "etth1": 24}
+FRACTIONS = (0.7, 0.1)  # training and validation; the rest is the test part
+
+
+@dataclass(frozen=True)
+class Series:
+    """Normalised values [T, C], observed cells [T, C], and the first and last step of each part.
+
+    ``values`` is zero (the training mean) where nothing was measured. In the papers' variant (``masked`` False) every cell
+    counts as measured, missing ones with the number in the file.
+    """
+
+    name: str
+    values: torch.Tensor
+    observed: torch.Tensor
+    parts: dict
+    period: int
+    mean: torch.Tensor
+    deviation: torch.Tensor
+    what: str
+
+    def to(self, device):
+        """The same series with its tensors on a device."""
+        moved = {k: getattr(self, k).to(device) for k in ("values", "observed", "mean", "deviation")}
+        return Series(self.name, parts=self.parts, period=self.period, what=self.what, **moved)
+
+    def starts(self, part, lookback, horizon, every=1):
+        """First steps of the windows that lie wholly inside a part, ``every`` so many steps.
+
+        A stride that shares a factor with the period is refused: it would look at some hours of the day only.
+        """
+        if math.gcd(every, self.period) > 1:
+            raise ValueError(
+                f"every = {every} shares a factor with the period of {self.period} steps; take a coprime stride, such as "
+                f"1, 5, 7 or 11."
+            )
+        low, high = self.parts[part]
+        last = high - lookback - horizon
+        if last < low:
+            raise ValueError(
+                f"{self.name}: the {part} part has {high - low} steps; a window of {lookback} + {horizon} does not fit."
+            )
+        return torch.arange(low, last + 1, every)
+
+    def windows(self, starts, lookback, horizon):
+        """Input [L, B, C], its observed cells, target [H, B, C], its observed cells, for windows that begin at ``starts`` [B]."""
+        step = torch.arange(lookback + horizon, device=self.values.device)[:, None]
+        index = starts.to(self.values.device)[None] + step
+        x, seen = self.values[index], self.observed[index]
+        return x[:lookback], seen[:lookback], x[lookback:], seen[lookback:]
+
+
+def cut(steps, gap, fractions=FRACTIONS):
+    """Parts [first, last) of ``steps`` steps; ``gap`` steps between neighbours belong to none."""
+    one, two = int(steps * fractions[0]), int(steps * (fractions[0] + fractions[1]))
+    parts = {"train": (0, one), "val": (one + gap, two), "test": (two + gap, steps)}
+    if parts["val"][0] >= two or parts["test"][0] >= steps:
+        raise ValueError(f"a gap of {gap} leaves nothing of {steps} steps; shorten lookback or horizon.")
+    return parts
+
+
+def prepare(name, values, missing, period, what, gap, masked=True, statistics="train", fractions=FRACTIONS):
+    """A `Series` from raw values [T, C] and missing cells [T, C] (None: none).
+
+    Args:
+        masked: False is the papers' variant: missing cells are taken as measured, NaN as zero.
+        statistics: "train" (mean and deviation of observed training cells, per channel) or "file" (one mean and one
+            deviation of the whole file, test part included: the papers' leak, for comparison only).
+    """
+    observed = torch.ones_like(values, dtype=torch.bool) if missing is None else ~missing
+    values = torch.nan_to_num(values.double(), nan=0.0)
+    observed = observed if masked else torch.ones_like(observed)
+    parts = cut(len(values), gap, fractions)
+    if statistics not in ("train", "file"):
+        raise ValueError(f"statistics came as {statistics!r}; 'train' or 'file' is wanted.")
+    rows = slice(*parts["train"]) if statistics == "train" else slice(None)
+    mean, deviation = moments(values[rows], observed[rows], pooled=statistics == "file")
+    normal = torch.where(observed, (values - mean) / deviation, 0.0).float()
+    return Series(name, normal, observed, parts, period, mean.float(), deviation.float(), what)
+
+
+def moments(values, observed, pooled=False):
+    """Mean and deviation per channel [C] of the observed cells of [T, C]; ``pooled``: one number for all channels."""
+    axes = (0, 1) if pooled else (0,)
+    count = observed.sum(axes, keepdim=True).clamp(min=1)
+    mean = (values * observed).sum(axes, keepdim=True) / count
+    deviation = (((values - mean) * observed).square().sum(axes, keepdim=True) / count).sqrt()
+    width = values.shape[1]
+    return mean.reshape(-1).expand(width), deviation.clamp(min=1e-6).reshape(-1).expand(width)
+
+
+def load(name, lookback, horizon, folder=None, gap=None, **options):
+    """A named set of `fptlib.data`, cut with a gap of lookback + horizon."""
+    if name not in PERIOD:
+        raise ValueError(f"dataset = {name!r} is not known; one of {', '.join(PERIOD)} is wanted.")
+    found = data.load(name, folder)
+    gap = lookback + horizon if gap is None else gap
+    return prepare(name, found.x, found.missing, PERIOD[name], found.what, gap, **options)
+
+
+def read_lstnet(path):
+    """The papers' own .txt.gz files of Solar, Electricity, Traffic and Exchange, for readers who have them: [T, C]."""
+    import numpy
+
+    return torch.from_numpy(numpy.loadtxt(path, delimiter=",", dtype="float32"))
