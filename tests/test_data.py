@@ -165,3 +165,28 @@ def test_the_catalogue_is_complete():
         for file in entry.files:
             assert len(file.sha256) == 64 and (not file.url or len(file.url_sha256) == 64), file.path
     assert tuple(catalogue.CATALOGUE) == data.names()
+
+
+def test_spoken_digits_and_their_index(tmp_path):
+    lzma = importlib.import_module("lzma")
+    np.save(tmp_path / "sound.npy", np.array([0, 16384, -32768], dtype=np.int16))
+    (tmp_path / "sound.npy.xz").write_bytes(lzma.compress((tmp_path / "sound.npy").read_bytes()))
+    (tmp_path / "index.csv").write_text(
+        "file,digit,speaker,take,start,length\n3_ann_0.wav,3,ann,0,0,2\n7_bo_1.wav,7,bo,1,2,1\n"
+    )
+    found = readers.read_fsdd(tmp_path / "sound.npy.xz", tmp_path / "index.csv")
+    assert found["x"].tolist() == [0.0, 0.5, -1.0] and found["y"].tolist() == [3, 7]
+    assert found["extra"]["start"].tolist() == [0, 2] and found["extra"]["speaker"] == ("ann", "bo")
+
+
+def test_traffic_series(tmp_path):
+    np.savez(
+        tmp_path / "speed.npz", speed_mph=np.array([[60.0, 0.0]], dtype=np.float32), sensor_id=np.array(["a", "b"])
+    )
+    speed = readers.read_metr_la(tmp_path / "speed.npz")
+    assert speed["channels"] == ("a", "b") and speed["missing"].tolist() == [[False, True]]
+    np.savez(tmp_path / "flow.npz", flow_veh_per_5min=np.array([[3, 4], [5, 6]], dtype=np.uint16))
+    flow = readers.read_pems08(tmp_path / "flow.npz")
+    assert (
+        flow["x"].dtype == torch.float32 and flow["x"].tolist() == [[3.0, 4.0], [5.0, 6.0]] and flow["missing"] is None
+    )
