@@ -8,6 +8,8 @@ from .checks import check_certified_steps as check_certified_steps
 from .checks import check_power_row_sum as check_power_row_sum
 from .checks import check_sign_of_error as check_sign_of_error
 from .checks import check_worst_case_input as check_worst_case_input
+from .checks_pair import check_stability_test as check_stability_test
+from .checks_pair import check_waking_input as check_waking_input
 from .checks_special import check_notch_share as check_notch_share
 from .checks_special import check_resonator_choice as check_resonator_choice
 from .checks_special import check_three_fixed_points as check_three_fixed_points
