@@ -86,14 +86,14 @@ def brackets(spec, x, v0, dtype, sweeps=None):
     wide, x, v0 = spec.cast(torch.float64), x.double(), v0.double()
     # In the signed order 0 is the lowest train and 1 the highest; |z - lowest| turns order into spikes and back.
     low = torch.zeros(x.shape[0], spec.channels, *x.shape[1:], dtype=torch.float64, device=x.device)
-    high, heights, done = torch.ones_like(low), {}, 0
+    high, heights, done, scanned = torch.ones_like(low), {}, 0, scan_error(wide, x, v0)
     while sweeps is None or done < sweeps:
         done += 1
         from_low = done % 2 == 1
         membrane = run_linear(wide, x, ((low if from_low else high) - lowest).abs(), v0)
         heights[from_low] = membrane.abs()
         reach = coarse_reach(wide, x, v0) if done == 1 else torch.maximum(heights[True], heights[False])
-        slack = sign * guard(wide, x, v0, reach, dtype)
+        slack = sign * guard(wide, x, v0, reach, dtype, scanned=scanned)
         distance = wide.sense_all(membrane)
         fired = ((distance + slack if from_low else distance - slack) >= 0).double()
         order = (fired - lowest).abs()
@@ -130,14 +130,22 @@ def absolute_scan(spec, gate, drive, v0=None):
     return torch.minimum(bound, linear_scan(norm[None], drive.square().sum(1).sqrt(), start)[:, None])
 
 
-def guard(spec, x, v0, reach, dtype, spikes=None):
+def scan_error(spec, x, v0):
+    """Bound [T, D, ...] on the rounding of `run_linear` in float64, for any spikes in [0, 1]. Book: rem-guard-in-code"""
+    d, size = spec.states, stack_matrix(spec.transition, x[0]).abs()[None]
+    each = torch.finfo(torch.float64).eps * roundings(x.shape[0]) * d * (d + 1) / 2
+    return each * absolute_scan(spec, size, coarse_reach(spec, x, v0))
+
+
+def guard(spec, x, v0, reach, dtype, spikes=None, scanned=None):
     """Bound [T, P, ...] on |C u - theta| errors: the loop's rounding in ``dtype`` plus that of the float64 scan.
 
     Args:
         spec: the table, cast to float64; x [T, ...], v0 [memory, ...] in float64.
-        reach: bound [T, D, ...] on |u| for the trains in question.
+        reach: bound [T, D, ...] on |u|, as computed by `run_linear`, for the trains in question.
         dtype: arithmetic of the sequential loop.
         spikes: [T, P, ...] for a hard reset, whose gates they set; None for a constant gate.
+        scanned: `scan_error` of the same input, where the caller has it already.
 
     Returns:
         [T, P, ...], float64; larger than any membrane where the bound does not close.
@@ -151,9 +159,11 @@ def guard(spec, x, v0, reach, dtype, spikes=None):
         >>> bool((guard(lif(), x, v0, torch.ones(2, 1, 1), torch.float32) < 1e-5).all())
         True
 
-    Book: lem-guard-band
+    Book: rem-guard-in-code
     """
     d, p = spec.states, spec.channels
+    scanned = scan_error(spec, x, v0) if scanned is None else scanned
+    reach = reach + scanned  # the computed membrane bounds the real one only up to the scan's own rounding
     size = stack_matrix(spec.transition, x[0]).abs()[None]
     gate = size if spikes is None else spec.coefficients(x, spikes)[0].abs()
     taken = stack_matrix(spec.reset, x[0]).abs().sum(1) + stack_matrix([spec.reset_to], x[0])[0].abs()
@@ -161,17 +171,20 @@ def guard(spec, x, v0, reach, dtype, spikes=None):
     work = (size * earlier[:, None]).sum(2) + stack_matrix([spec.drive], x[0])[0].abs() * x.abs()[:, None]
     work = work + stack_matrix(spec.jump, x[0]).abs().sum(1) + reach
     info = torch.finfo(dtype)
-    unit = info.eps / 2
+    unit, count = info.eps / 2, 2 * (d + p + 1)  # a term of the next u meets 1 + D + P roundings, after P of the reset
 
-    first = absolute_scan(spec, gate, (2 * d + p + 3) * unit * work + info.tiny)
-    second = absolute_scan(spec, gate, (2 * d + p + 3) * unit * (work + 2 * first) + info.tiny)
-    loop = torch.where(second <= 2 * first, 2 * first, _NO_BOUND)
-    wide = torch.finfo(torch.float64).eps * (d + 1) * roundings(x.shape[0]) * coarse_reach(spec, x, v0)
+    # Roundings are relative to what the loop computed, not to the real membrane: assume an error of 2 * first, derive
+    # second, and accept as long as it is smaller, at this step and at all before. tiny pays for underflow.
+    first = absolute_scan(spec, gate, count * (unit * work + info.tiny))
+    second = absolute_scan(spec, gate, count * (unit * (work + 2 * first) + info.tiny))
+    closes = (second <= 1.9 * first).all(1, keepdim=True).cumprod(0).bool()
+    loop = torch.where(closes, 2 * first, _NO_BOUND)
     read = stack_matrix(spec.readout, x[0]).abs()
     level = torch.stack(
         [torch.as_tensor(th, dtype=x.dtype, device=x.device).expand(x[0].shape) for th in spec.threshold]
     )
-    return (read * (loop + wide)[:, None]).sum(2) + (d + 2) * unit * ((read * reach[:, None]).sum(2) + level.abs())
+    # Reading C u: D roundings in the loop; D, the subtraction of theta and the addition of this guard in float64.
+    return (read * (loop + scanned)[:, None]).sum(2) + 3 * d * unit * ((read * reach[:, None]).sum(2) + level.abs())
 
 
 def prefix_proof(spec, x, v0, spikes, dtype):

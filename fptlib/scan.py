@@ -132,11 +132,15 @@ def _matmul(a, b):
 
 
 def roundings(steps):
-    """Roundings on the longest path of `linear_scan` for elementwise gates, an upper bound. Book: lem-guard-band"""
-    count = 2
+    """Roundings of an elementwise `linear_scan` charged to one step, an upper bound. Book: rem-guard-in-code
+
+    A level rounds twice to run its rows, once to multiply their gates and twice to carry the starts in. A product of n
+    gates carries n roundings, but each is charged to one step, so that the error is a sum over steps, not a path.
+    """
+    levels = 1
     while steps > FAN:
-        count, steps = count + 3 * FAN + 2, -(-steps // FAN)
-    return count + 2 * FAN
+        levels, steps = levels + 1, -(-steps // FAN)
+    return 5 * levels + 4  # four more form the drive and add the initial state
 
 
 def _broadcasts(shape, target):

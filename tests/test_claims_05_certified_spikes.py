@@ -143,6 +143,10 @@ def test_prp_additive_brackets(decay):
         for x in rational_inputs(21)
     )
     assert broken > 0  # r > θ: firing raises the membrane
+    # ... and two consecutive sweeps may agree on a false silence, here at step 3
+    one, x = Fraction(1), [Fraction(1), Fraction(-1, 2), Fraction(-3, 4)]
+    first, second = (np.array(z, float) for z in hard_additive(x, one, 2, one, 2 * one)[:2])
+    assert hard_loop(x, one, one, 2 * one) == [1, 1, 1] and first[2] == second[2] == 0
 
 
 def test_prp_gated_brackets():
