@@ -27,17 +27,18 @@ START = {"decay": (0.8, 0.3), "coupling": (-0.1, -0.8), "gains": (0.2, 0.7)}
 class ReleasedNeuron(torch.nn.Module):
     """TS-LIF as released: two decays, two gains, two couplings per layer, all free; weights of the two spikes per unit."""
 
-    def __init__(self, width, stable=False):
+    def __init__(self, width, stable=False, signs="same"):
         super().__init__()
-        self.stable = stable
-        values = to_free(*START["decay"], *START["coupling"]) if stable else (*START["decay"], *START["coupling"])
+        self.stable, self.signs = stable, signs
+        start = (*START["decay"], *START["coupling"])
+        values = to_free(*start, signs=signs) if stable else start
         self.raw = torch.nn.Parameter(torch.tensor([float(v) for v in values]))
         self.gains = torch.nn.Parameter(torch.tensor(START["gains"]))
         self.mix = torch.nn.Parameter(torch.randn(2, width))
 
     def dynamics(self):
         """a1, a2, b1, b2 as used."""
-        return stable_parameters(*self.raw) if self.stable else self.raw.unbind()
+        return stable_parameters(*self.raw, signs=self.signs) if self.stable else self.raw.unbind()
 
     def forward(self, current):
         """current [T, rows, width] -> output of the last step [rows, width]; spike rates (soma, dendrite)."""
@@ -58,12 +59,12 @@ class ReleasedNeuron(torch.nn.Module):
 class Forecaster(torch.nn.Module):
     """Window [T, rows] -> next `horizon` values [horizon, rows]; every variable is a row, weights are shared."""
 
-    def __init__(self, horizon, width=64, stable=False):
+    def __init__(self, horizon, width=64, stable=False, signs="same"):
         super().__init__()
         self.encode = torch.nn.Conv1d(1, 4, 3, padding=1)
         self.norm = torch.nn.BatchNorm1d(4)
         self.gate, self.candidate = torch.nn.Linear(4, width), torch.nn.Linear(4, width)
-        self.neuron = ReleasedNeuron(width, stable)
+        self.neuron = ReleasedNeuron(width, stable, signs)
         self.head = torch.nn.Linear(width, horizon)
 
     def forward(self, window):
@@ -102,11 +103,13 @@ def snapshot(step, neuron, rates):
     }
 
 
-def train(series, split, seed, rate, steps, every, lookback, horizon, period, width=64, rows=32, stable=False):
+def train(
+    series, split, seed, rate, steps, every, lookback, horizon, period, width=64, rows=32, stable=False, signs="same"
+):
     """One run; returns its record, with test error beside two trivial forecasts."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
-    model = Forecaster(horizon, width, stable)
+    model = Forecaster(horizon, width, stable, signs)
     optimiser = torch.optim.Adam(model.parameters(), lr=rate)
     history, started, silent = [], time.time(), 0
     for step in range(steps + 1):
@@ -135,6 +138,7 @@ def train(series, split, seed, rate, steps, every, lookback, horizon, period, wi
         "seed": seed,
         "rate": rate,
         "stable": stable,
+        "signs": signs if stable else None,
         "steps": steps,
         "soma_silent_through_step": silent,
         **{n: round(float(v) / len(starts), 4) for n, v in zip(names, errors)},
@@ -153,6 +157,7 @@ def main():
 
     parser = argparse.ArgumentParser()
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--signs", choices=("same", "any"), default="same", help="any: only the second stable map")
     parser.add_argument("--out", default=Path(__file__).parent / "results" / "tslif_training.json")
     options = parser.parse_args()
     series = np.asarray(load("etth1").x, dtype=np.float64)
@@ -162,21 +167,24 @@ def main():
     common = {"series": series, "split": split, "lookback": 48, "horizon": 24, "period": 24}
     jobs = [(s, 1e-3, 960, 60, stable) for stable in (False, True) for s in range(options.seeds)]
     jobs += [(s, 1e-4, 1800, 150, False) for s in range(2)]
+    if options.signs == "any":
+        jobs = [(s, 1e-3, 960, 60, True) for s in range(options.seeds)]
     runs, began = [], time.time()
     for seed, rate, steps, every, stable in jobs:
-        runs.append(train(seed=seed, rate=rate, steps=steps, every=every, stable=stable, **common))
+        runs.append(train(seed=seed, rate=rate, steps=steps, every=every, stable=stable, signs=options.signs, **common))
         print({k: v for k, v in runs[-1].items() if k != "history"}, runs[-1]["history"][-1], flush=True)
-        record = {"header": header(round(time.time() - began)), "runs": runs}
+        record = {"header": header(round(time.time() - began), options), "runs": runs}
         Path(options.out).write_text(json.dumps(record, indent=1) + "\n")
 
 
-def header(seconds):
+def header(seconds, options):
     """Provenance of the results file."""
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
     return {
         "what": "TS-LIF (released equations, re-implemented) in a small forecaster of this project, followed over training",
         "script": "experiments/tslif_training.py",
-        "command": "python experiments/tslif_training.py",
+        "command": "python experiments/tslif_training.py"
+        + (" --signs any --out FILE" if options.signs == "any" else ""),
         "commit": commit,
         "date": time.strftime("%Y-%m-%d"),
         "device": "cpu",
