@@ -3,6 +3,7 @@
 import importlib.util
 import os
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import torch
 
@@ -38,6 +39,11 @@ class KernelReport:
         return 0 if self.repaired is None else int(self.repaired.sum())
 
 
+@lru_cache(maxsize=1)
+def _has_triton():
+    return importlib.util.find_spec("triton") is not None
+
+
 def available(x):
     """Why the kernels cannot take ``x`` [T, ...], as a sentence, or None when they can.
 
@@ -51,13 +57,13 @@ def available(x):
     """
     if x.dtype not in _DTYPES:
         return f"kernels take float32, float16, bfloat16 or float64, not {x.dtype}."
-    if importlib.util.find_spec("triton") is None:
+    if not _has_triton():
         return "Triton is not installed; install it (it comes with torch for CUDA) or use the torch backend."
     if not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         return f"the tensor is on {x.device}; kernels need a CUDA device."
     if x.ndim < 1 or x.numel() == 0:
         return f"the input has shape {tuple(x.shape)}; at least one time step and one neuron are wanted."
-    if x[0].numel() > _MAX_NEURONS:
+    if x.numel() // x.shape[0] > _MAX_NEURONS:
         return f"{x[0].numel()} neurons came; at most {_MAX_NEURONS} fit one launch: split the batch."
     return None
 
@@ -128,7 +134,8 @@ def lif_replay(
         )
     flat = x.reshape(x.shape[0], -1).contiguous()
     size, warm = chunk or 0, -1 if warmup is None else warmup
-    spikes, final, u, _, repaired = torch.ops.fptlib.lif_forward(
+    run = torch.ops.fptlib.lif_forward if torch.compiler.is_compiling() else ops.Replay.apply if save else ops.forward
+    spikes, final, u, _, repaired = run(
         flat, start, decay_tensor, threshold_tensor, decay_value, threshold_value, float(v_reset), float(slope),
         ops.RESETS[reset], ops.SURROGATES[surrogate], detach_reset, save, membrane, spike_dtype, size, warm,
     )  # fmt: skip

@@ -8,16 +8,16 @@ state after step t,
 
 and c = 1 or 1 - s when the reset is detached. g is the gradient of the input. Only the input and every U-th state are read.
 Chunks are made independent in one of two ways. TRUNCATED: start ``warmup`` steps further right from w = 0, which errs by at most
-(bound of decay c)^warmup times w; the planner knows the bound and allows 1e-9. TWO PASSES: the first pass leaves for each chunk
+(bound of decay c)^warmup times w; the planner knows the bound and allows 1e-8. TWO PASSES: the first pass leaves for each chunk
 its own w and the product of its gates decay c, `_carry` combines them right to left, the second pass starts from the true w.
 """
 
 import triton
 import triton.language as tl
 
+from fptlib.kernels.launcher import Launcher
 from fptlib.kernels.step import (
     HARD,
-    LAUNCH,
     RUNTIME_SIZES,
     SOFT,
     advance,
@@ -26,6 +26,7 @@ from fptlib.kernels.step import (
     slope_at,
     spread,
     store_rows,
+    zero_after_loads,
 )
 
 MEASURE, DIRECT = tl.constexpr(0), tl.constexpr(1)
@@ -83,15 +84,15 @@ def _reverse(
     for back in range(0, top - t0 // U + 1):
         t = (top - back) * U
         left = spread(last - t, n)
-        v = tl.zeros((BLOCK,), STATE)
-        if states is not None:
-            v += tl.load(states, mask=inside & (spread(t, n) > 0), other=0.0)
-        if v0 is not None:
-            v += tl.load(v0 + n, mask=inside & (spread(t, n) == 0), other=0.0)
         rows = load_rows(x, N, inside, left, U, True, STATE)
         heads = load_rows(grad, N, inside, left, U, True, STATE)
         if grad_membrane is not None:
             extra = load_rows(grad_membrane, N, inside, left, U, True, STATE)
+        v = zero_after_loads(grad, 0 * n, t - T).to(STATE)
+        if states is not None:
+            v += tl.load(states, mask=inside & (spread(t, n) > 0), other=0.0)
+        if v0 is not None:
+            v += tl.load(v0 + n, mask=inside & (spread(t, n) == 0), other=0.0)
         us, ss, vs = (), (), ()
         for i in tl.static_range(U):
             vs = vs + (v,)
@@ -150,7 +151,7 @@ def _reverse(
 
 
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
-def _carry(own, product, grad_final, N, chunks, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr):
+def _carry(own, product, grad_final, chunks, N, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr):
     """In place: own[j], what chunk j sends left if nothing comes in, becomes what comes into chunk j from the right."""
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < N
@@ -170,31 +171,20 @@ def _carry(own, product, grad_final, N, chunks, STATE: tl.constexpr, U: tl.const
             w = tl.where(w == 0.0, sends[i], tl.fma(gates[i], w, sends[i]))
 
 
+_start_reverse, _start_carry = Launcher(_reverse), Launcher(_carry)
+
+
 def launch(x, v0, states, grads, parameters, out, plan, modes, kinds, state, scratch):
     """Fills ``out`` (x, v0, decay, threshold): one launch when truncation is bounded or there is one chunk, else three."""
     T, N = x.shape
-    blocks, chunks = triton.cdiv(N, plan.block), triton.cdiv(T, plan.chunk)
-    reset, surrogate, detach = modes
-    flags = dict(zip(("DECAY", "THRESHOLD", "V_RESET", "SLOPE"), kinds))
-    flags |= {
-        "RESET": reset,
-        "SURROGATE": surrogate,
-        "DETACH": detach,
-        "STATE": state,
-        "U": plan.ahead,
-        "BLOCK": plan.block,
-    }
-    flags |= LAUNCH
+    blocks, chunks = -(-N // plan.block), -(-T // plan.chunk)
+    grid, sizes = (blocks, chunks, 1), (T, N, plan.chunk, plan.warmup)
+    constants = lambda which: (*kinds, *modes, which.value, state, plan.ahead, plan.block)
     carry = product = None
-    sizes = (T, N, plan.chunk, plan.warmup)
     if plan.two_passes:
         carry, product = scratch((chunks, N)), scratch((chunks, N))
-        _reverse[(blocks, chunks)](
-            x, v0, states, *grads[:2], None, carry, *parameters, None, None, None, None, product, *sizes,
-            PASS=MEASURE.value, **flags,
-        )  # fmt: skip
-        _carry[(blocks,)](carry, product, grads[2], N, chunks, STATE=state, U=16, BLOCK=plan.block, **LAUNCH)
+        pointers = (x, v0, states, *grads, carry, *parameters, None, None, None, None, product)
+        _start_reverse(grid, pointers, sizes, constants(MEASURE))
+        _start_carry((blocks, 1, 1), (carry, product, grads[2]), (chunks, N), (state, 16, plan.block))
         grads = (*grads[:2], None)
-    _reverse[(blocks, chunks)](
-        x, v0, states, *grads, carry, *parameters, *out, None, *sizes, PASS=DIRECT.value, **flags
-    )
+    _start_reverse(grid, (x, v0, states, *grads, carry, *parameters, *out, None), sizes, constants(DIRECT))

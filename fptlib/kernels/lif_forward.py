@@ -9,7 +9,8 @@ is run again from the true state, on the device: by `_mend` (all broken seams at
 import triton
 import triton.language as tl
 
-from fptlib.kernels.step import LAUNCH, RUNTIME_SIZES, advance, load_rows, parameter, spread, store_rows
+from fptlib.kernels.launcher import Launcher
+from fptlib.kernels.step import RUNTIME_SIZES, advance, load_rows, parameter, spread, store_rows
 
 
 @triton.jit
@@ -26,13 +27,14 @@ def run_rows(v, rows, decay, threshold, v_reset, left, U: tl.constexpr, TAIL: tl
 
 @triton.jit
 def run_chunk(
-    x, spikes, membrane, states, v, t0, t1, n, inside, N, decay, threshold, v_reset,
+    x, spikes, membrane, states, v, rows, t0, t1, n, inside, N, decay, threshold, v_reset,
     U: tl.constexpr, RESET: tl.constexpr, STATE: tl.constexpr, COMPARE: tl.constexpr,
 ):  # fmt: skip
     """Steps t0 .. t1 - 1 with everything stored; returns the state after them and whether it met the stored one.
 
-    Every U steps the state is kept for the backward pass (row t / U - 1; the first is the initial state and needs no row).
-    With COMPARE the run stops once all neurons of the block have the state that an earlier run stored: the rest is right.
+    ``rows`` are the first U inputs; while a group is computed the inputs of the next one are on their way. Every U steps the
+    state is kept for the backward pass (row t / U - 1; the first is the initial state and needs no row). With COMPARE the
+    run stops once all neurons of the block have the state that an earlier run stored: the rest is right.
     """
     full = t1 - (t1 - t0) % U
     x += t0.to(tl.int64) * N + n
@@ -42,7 +44,6 @@ def run_chunk(
     if states is not None:
         states += (t0 // U - 1).to(tl.int64) * N + n
     met = t0 < 0
-    left = spread(t1 - full, n)
     for t in range(t0, full, U):
         run = True
         if COMPARE:
@@ -50,23 +51,24 @@ def run_chunk(
             met = met | ((t > t0) & (tl.max(((old != v) & inside).to(tl.int32), 0) == 0))
             run = not met
         if run:
+            x += U * N
+            later = load_rows(x, N, inside, spread(t1 - t - U, n), U, True, STATE)
             if states is not None:
                 tl.store(states, v, mask=inside & (spread(t, n) > 0))
-            rows = load_rows(x, N, inside, U, U, False, STATE)
             v, us, ss = run_rows(v, rows, decay, threshold, v_reset, U, U, False, RESET)
             store_rows(spikes, ss, N, inside, U, U, False)
             if membrane is not None:
                 store_rows(membrane, us, N, inside, U, U, False)
-        x += U * N
+            rows = later
         spikes += U * N
         if membrane is not None:
             membrane += U * N
         if states is not None:
             states += N
     if (full < t1) & (not met):
+        left = spread(t1 - full, n)
         if states is not None:
             tl.store(states, v, mask=inside & (spread(full, n) > 0))
-        rows = load_rows(x, N, inside, left, U, True, STATE)
         v, us, ss = run_rows(v, rows, decay, threshold, v_reset, left, U, True, RESET)
         store_rows(spikes, ss, N, inside, left, U, True)
         if membrane is not None:
@@ -94,15 +96,17 @@ def _replay(
         v += tl.load(v0 + n, mask=inside & (spread(first, n) == 0), other=0.0)
     if j == 0:
         tl.store(repaired + tl.program_id(0), 0)
+    p = x + first.to(tl.int64) * N + n
+    rows = load_rows(p, N, inside, spread(t1 - first, n), U, True, STATE)
     if start is not None:
-        p = x + first.to(tl.int64) * N + n
-        for _ in range(first, t0, U):
-            rows = load_rows(p, N, inside, U, U, False, STATE)
-            v, us, ss = run_rows(v, rows, decay, threshold, v_reset, U, U, False, RESET)
+        for t in range(first, t0, U):
             p += U * N
+            later = load_rows(p, N, inside, spread(t1 - t - U, n), U, True, STATE)
+            v, us, ss = run_rows(v, rows, decay, threshold, v_reset, U, U, False, RESET)
+            rows = later
         tl.store(start + j * N + n, v, mask=inside)
     v, _ = run_chunk(
-        x, spikes, membrane, states, v, t0, t1, n, inside, N, decay, threshold, v_reset, U, RESET, STATE, False
+        x, spikes, membrane, states, v, rows, t0, t1, n, inside, N, decay, threshold, v_reset, U, RESET, STATE, False
     )
     if end is not None:
         tl.store(end + j * N + n, v, mask=inside)
@@ -119,12 +123,14 @@ def repair(
     tl.store(start + j * N + n, v, mask=inside)
     t0 = j * chunk
     t1 = tl.minimum(t0 + chunk, T)
+    rows = load_rows(x + t0.to(tl.int64) * N + n, N, inside, spread(t1 - t0, n), U, True, STATE)
     v, met = run_chunk(
         x,
         spikes,
         membrane,
         states,
         v,
+        rows,
         t0,
         t1,
         n,
@@ -199,26 +205,29 @@ def _walk(
     tl.store(repaired + tl.program_id(0), count)
 
 
+_start_replay, _start_mend, _start_walk = Launcher(_replay), Launcher(_mend), Launcher(_walk)
+
+
 def launch(x, v0, decay, threshold, v_reset, out, plan, reset, kinds, state):
     """Fills ``out`` (spikes, membrane, states, final, repaired, start, end): one to three launches, no host round trip."""
     T, N = x.shape
-    blocks, chunks = triton.cdiv(N, plan.block), triton.cdiv(T, plan.chunk)
-    flags = {
-        "DECAY": kinds[0],
-        "THRESHOLD": kinds[1],
-        "V_RESET": kinds[2],
-        "RESET": reset,
-        "STATE": state,
-        "U": plan.ahead,
-    }
-    flags |= {"BLOCK": plan.block, **LAUNCH}
-    given = (decay, threshold, v_reset, out.spikes, out.membrane, out.states)
-    _replay[(blocks, chunks)](
-        x, v0, *given, out.start, out.end, out.final, out.repaired, T, N, plan.chunk, plan.warmup, **flags
+    blocks, chunks = -(-N // plan.block), -(-T // plan.chunk)
+    constants = (*kinds, reset, state, plan.ahead, plan.block)
+    given = (
+        decay,
+        threshold,
+        v_reset,
+        out.spikes,
+        out.membrane,
+        out.states,
+        out.start,
+        out.end,
+        out.final,
+        out.repaired,
     )
+    _start_replay((blocks, chunks, 1), (x, v0, *given), (T, N, plan.chunk, plan.warmup), constants)
     if chunks == 1:
         return
-    rest = (x, *given, out.start, out.end, out.final, out.repaired, T, N, plan.chunk)
     if plan.mend:
-        _mend[(blocks, chunks - 1)](*rest, **flags)
-    _walk[(blocks,)](*rest, chunks, SEAMS=plan.seams, AFTER_MEND=plan.mend, **flags)
+        _start_mend((blocks, chunks - 1, 1), (x, *given), (T, N, plan.chunk), constants)
+    _start_walk((blocks, 1, 1), (x, *given), (T, N, plan.chunk, chunks), (*constants, plan.seams, plan.mend))

@@ -36,7 +36,8 @@ def spread(number, n):
 def load_rows(p, N, inside, left, U: tl.constexpr, TAIL: tl.constexpr, STATE: tl.constexpr):
     """U rows at once (time steps), before any of them is used: the loads do not depend on the state.
 
-    ``left`` counts the rows that exist; it matters only to a TAIL, where the others read as zero.
+    ``left`` counts the rows that exist; it matters only to a TAIL, where the others read as zero. Where
+    registers are short the compiler moves each load to its use and waits at every step: see `zero_after_loads`.
     """
     rows = ()
     for i in tl.static_range(U):
@@ -45,6 +46,16 @@ def load_rows(p, N, inside, left, U: tl.constexpr, TAIL: tl.constexpr, STATE: tl
         else:
             rows = rows + (tl.load(p + i * N, mask=inside, other=0.0).to(STATE),)
     return rows
+
+
+@triton.jit
+def zero_after_loads(p, n, never):
+    """Zeros that exist only once the loads above have been issued; start the arithmetic of a group from them.
+
+    The barrier keeps the loads above it, the load below it (masked off at run time) stays below: nothing waits for values.
+    """
+    tl.debug_barrier()
+    return tl.load(p + n, mask=spread(never, n) > 0, other=0.0)
 
 
 @triton.jit
@@ -74,12 +85,42 @@ def advance(v, x, decay, threshold, v_reset, RESET: tl.constexpr):
     return u, fired, after
 
 
+if triton.knobs.runtime.interpret:
+
+    @triton.jit
+    def decaying_exp2(x):
+        return tl.exp2(x)
+
+    @triton.jit
+    def reciprocal(x):
+        return 1.0 / x
+
+else:
+    # One instruction each. The general ones also treat numbers near the ends of the exponent range, which cannot come here:
+    # 2^x is asked for x <= 0 only, and 1 / x for 1 <= x <= 2 only.
+
+    @triton.jit
+    def decaying_exp2(x):
+        if x.dtype == tl.float32:
+            return tl.inline_asm_elementwise("ex2.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
+        else:
+            return tl.exp2(x)
+
+    @triton.jit
+    def reciprocal(x):
+        if x.dtype == tl.float32:
+            return tl.inline_asm_elementwise("rcp.approx.ftz.f32 $0, $1;", "=f,f", [x], tl.float32, True, 1)
+        else:
+            return 1.0 / x
+
+
 @triton.jit
 def slope_at(z, slope, SURROGATE: tl.constexpr):
     """Derivative of the surrogate at distance z = u - threshold; ``slope`` is its slope (sigmoid) or width."""
     if SURROGATE == SIGMOID:
-        e = tl.exp(-slope * tl.abs(z))
-        return slope * e / ((1.0 + e) * (1.0 + e))
+        e = decaying_exp2(-1.4426950408889634 * slope * tl.abs(z))
+        r = reciprocal(1.0 + e)
+        return slope * e * r * r
     elif SURROGATE == ATAN:
         a = 1.5707963267948966 * slope * z
         return 0.5 * slope / (1.0 + a * a)

@@ -11,7 +11,7 @@ to left, the second pass starts from the true g: no truncation, whatever the gat
 import triton
 import triton.language as tl
 
-from fptlib.kernels.step import LAUNCH, RUNTIME_SIZES, load_rows, slope_at, spread
+from fptlib.kernels.step import LAUNCH, RUNTIME_SIZES, load_rows, slope_at, spread, zero_after_loads
 from fptlib.kernels.two_state import load_state, load_table, step2
 
 
@@ -81,7 +81,9 @@ def _reverse2(
         if grad_membrane is not None:
             extra0 = load_rows(grad_membrane + at * 2 + n, 2 * N, inside, left, U, True, STATE)
             extra1 = load_rows(grad_membrane + at * 2 + N + n, 2 * N, inside, left, U, True, STATE)
+        fenced = zero_after_loads(grad, 0 * n, t - T).to(STATE)
         v0, v1, s0, s1 = load_state(initial, n, inside & (spread(t, n) == 0), N, MEMORY, BLOCK, STATE)
+        v0, v1 = v0 + fenced, v1 + fenced
         if states is not None:
             p0, p1, r0, r1 = load_state(
                 states + spread(t // U - 1, n).to(tl.int64) * MEMORY * N,

@@ -1,0 +1,103 @@
+"""The measurements behind `fptlib.kernels.cost`: every chunk length, forward and backward, per (T, N, decay).
+
+One command: ``python -m experiments.tune_kernels --out experiments/results/tuning.json`` on a CUDA device.
+"""
+
+import argparse
+import json
+import time
+from pathlib import Path
+
+import torch
+
+from experiments.gpu_clock import L2_BYTES, copy_gb_s, graph_ms, header
+from fptlib.kernels import cost, ops  # noqa: F401  (ops registers the operators)
+
+GRID = [
+    (1024, 1024),
+    (8192, 64),
+    (4096, 1024),
+    (1024, 16384),
+    (65536, 64),
+    (2**20, 64),
+    (65536, 1024),
+    (128, 2**18),
+    (16, 2**22),
+]
+DECAYS = (0.5, 0.9, 0.98)
+
+
+def drive(T, N, decay, generator):
+    """Normal input under which a membrane of this decay fires at a few to fifteen percent of the steps."""
+    x = torch.randn(T, N, device="cuda", generator=generator)
+    return x.mul_(0.9 * (1 - decay**2) ** 0.5).add_(0.8 * (1 - decay))
+
+
+def sets_for(T, N, bytes_per_step=8, most=16):
+    """How many input sets keep the cache out of the measurement."""
+    return max(1, min(most, int(L2_BYTES / (T * N * bytes_per_step)) + 1))
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--out", default="experiments/results/tuning.json")
+    parser.add_argument("--seconds", type=float, default=200)
+    args = parser.parse_args()
+    begin, records = time.time(), []
+    result = {"header": header(f"python -m experiments.tune_kernels --out {args.out}"), "records": records}
+    result["header"]["copy_gb_s"] = round(copy_gb_s(), 1)
+    print(result["header"], flush=True)
+    for T, N in GRID:
+        for decay in DECAYS:
+            if time.time() - begin < args.seconds:
+                records += measure(T, N, decay)
+        Path(args.out).write_text(json.dumps(result, indent=1))
+
+
+def measure(T, N, decay):
+    """Device time of forward and backward for each chunk length, the model's own choice among them (chunk 0)."""
+    generator = torch.Generator(device="cuda").manual_seed(0)
+    sets = sets_for(T, N)
+    xs = [drive(T, N, decay, generator) for _ in range(sets)]
+    gs = [torch.randn(T, N, device="cuda", generator=generator) for _ in range(sets)]
+    found = []
+    chunks = [c for c in (64, 128, 256, 512, 1024, 2048, 4096) if c < T] + ([T] if T <= 16384 else [])
+    forward = lambda x, save, chunk: torch.ops.fptlib.lif_forward(
+        x, None, None, None, decay, 1.0, 0.0, 4.0, 0, 0, False, save, False, torch.float32, chunk, -1
+    )
+    kept = [forward(x, True, 0)[3] for x in xs]
+    backward = lambda i, chunk: torch.ops.fptlib.lif_backward(
+        xs[i],
+        None,
+        kept[i],
+        None,
+        None,
+        gs[i],
+        None,
+        None,
+        decay,
+        1.0,
+        0.0,
+        4.0,
+        0,
+        0,
+        False,
+        [True, False, False, False],
+        chunk,
+    )
+    for chunk in (0, *chunks):
+        plan, back = cost.plan_forward(T, N, decay, "soft", 4, chunk), cost.plan_backward(T, N, decay, 4, chunk)
+        out = forward(xs[0], False, chunk)
+        row = {"T": T, "N": N, "decay": decay, "asked": chunk, "chunk": plan.chunk, "warmup": plan.warmup}
+        row |= {"repaired": int(out[4].sum()), "back_chunk": back.chunk, "back_warmup": back.warmup}
+        row["two_passes"] = back.two_passes
+        row["fwd_ms"] = round(graph_ms([lambda x=x: forward(x, False, chunk) for x in xs], 0.05), 5)
+        row["save_ms"] = round(graph_ms([lambda x=x: forward(x, True, chunk) for x in xs], 0.05), 5)
+        row["bwd_ms"] = round(graph_ms([lambda i=i: backward(i, chunk) for i in range(sets)], 0.05), 5)
+        print(row, flush=True)
+        found.append(row)
+    return found
+
+
+if __name__ == "__main__":
+    main()
