@@ -151,7 +151,7 @@ def set_progress(network, fraction):
 def decay_of(layer):
     """The decay a LIF-like layer has now, as a number."""
     decay = layer.neuron.transition[0][0] if isinstance(layer, SpikingLayer) else layer.decay
-    return float(decay)
+    return decay.item() if torch.is_tensor(decay) else float(decay)
 
 
 def as_sequential_lif(network, solver=None):

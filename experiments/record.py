@@ -100,6 +100,15 @@ def _ask(*words):
         return ""
 
 
+def finite(value):
+    """The same value with None wherever a number is not finite, as JSON wants it; lists and dicts included."""
+    if isinstance(value, dict):
+        return {name: finite(entry) for name, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite(entry) for entry in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
 def check(record, fields):
     """Refuse a record without one of the agreed fields, or with a number JSON cannot hold."""
     missing = [name for name in fields if name not in record]

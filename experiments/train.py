@@ -7,7 +7,6 @@ A run that is finished is skipped, one that was cut off is resumed. ``--list`` p
 """
 
 import argparse
-import math
 import time
 from pathlib import Path
 
@@ -115,7 +114,7 @@ def finish(run, learner, state):
     made |= {"batch": plan.batch, "bf16": plan.bf16, "what": task.what, "note": task.note, "part": task.note}
     made |= {"params": sum(p.numel() for p in network.parameters()), "settings": run.digest, "curve": state.log}
     made["backend"] = sorted({getattr(p.layer, "backend", "torch") for p in arms.neurons(network)})
-    return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in made.items()}
+    return record.finite(made)
 
 
 def train(run, out, device="cpu", workers=Workers(), budget_s=None, pause=None, task=None, talk=print):

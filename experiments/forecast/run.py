@@ -149,11 +149,12 @@ def naive_records(tables, data, horizon):
         "ridge": lambda s, x, seen: ridge(x, seen, horizon),
     }
     batch = plan_of(tables).eval_batch
-    return [
+    found = [
         named(tables, data, "naive", name, horizon, None)
         | result(block_sums(data, starts, lookback, horizon, forecast, batch))
         for name, forecast in rows.items()
     ]
+    return record.finite(found)
 
 
 def test_records(tables, learner, state, backbone, neuron, horizon, seed):
@@ -179,7 +180,7 @@ def test_records(tables, learner, state, backbone, neuron, horizon, seed):
         forecast = learner.model(share, *((mechanism, how) if share else ()))
         found.append(base | kind | result(learner.blocks(starts, forecast)))
     found[0]["curve"] = state.log
-    return found
+    return record.finite(found)
 
 
 def runs(tables):
