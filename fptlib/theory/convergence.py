@@ -141,7 +141,7 @@ def binomial_tail_bound(decay, slope, K, T, threshold=1.0, of="spikes"):
 
 
 def bound_peak(slope, T, threshold=1.0):
-    """Number of sweeps up to which the binomial-tail bound of the last step grows once θL·decay ≥ 1.
+    """Number of sweeps up to which the binomial-tail bound of the last step grows when q = θL·decay / (1 − decay) > 1.
 
     K ≈ (T − 1) θL / (1 + θL), to leading order in T and whatever the decay.
 
@@ -248,7 +248,7 @@ def margin_sweeps(u, decay, threshold=1.0):
 def chain_ratio(decay, density, threshold=1.0):
     """Base of the geometric tail P[κ(t) > n] ≤ ρ^n for random input with a bounded density.
 
-    ρ = 2 p θ |decay| / (1 − |decay|)²; where ρ < 1, log(T/δ) / log(1/ρ) evaluations are exact with probability 1 − δ.
+    ρ = 2 p θ |decay| / (1 − |decay|)²; where 0 < ρ < 1, log(T/ε) / log(1/ρ) evaluations are exact with probability 1 − ε.
 
     Args: decay: leak per step, |decay| < 1 (1); density: bound p on the density of each input given the past (1/membrane);
         threshold: θ (membrane).
