@@ -132,18 +132,21 @@ def lif_replay(
             f"lif_replay: reset = {reset!r}, surrogate = {surrogate!r}; "
             f"{tuple(ops.RESETS)} and {tuple(ops.SURROGATES)} are wanted."
         )
-    flat = x.reshape(x.shape[0], -1).contiguous()
     size, warm = chunk or 0, -1 if warmup is None else warmup
-    run = torch.ops.fptlib.lif_forward if torch.compiler.is_compiling() else ops.Replay.apply if save else ops.forward
-    spikes, final, u, _, repaired = run(
-        flat, start, decay_tensor, threshold_tensor, decay_value, threshold_value, float(v_reset), float(slope),
+    rest = (
+        start, decay_tensor, threshold_tensor, decay_value, threshold_value, float(v_reset), float(slope),
         ops.RESETS[reset], ops.SURROGATES[surrogate], detach_reset, save, membrane, spike_dtype, size, warm,
     )  # fmt: skip
+    if save and not torch.compiler.is_compiling():
+        spikes, final, u, repaired = ops.Replay.apply(x, *rest)
+    else:
+        run = torch.ops.fptlib.lif_forward if torch.compiler.is_compiling() else ops.forward
+        spikes, final, u, _, repaired = run(x.reshape(x.shape[0], -1).contiguous(), *rest)
+        spikes, final, u = spikes.view(x.shape), final.view(step), u.view(x.shape) if membrane else None
     known = None if decay_tensor is not None else decay_value
-    plan = cost.plan_forward(*flat.shape, known, reset, x.element_size(), size, warm)
+    plan = cost.plan_forward(x.shape[0], x.numel() // x.shape[0], known, reset, x.element_size(), size, warm)
     report = KernelReport(plan.kernel, plan.chunk, plan.warmup, plan.reason, repaired)
-    out = (spikes.view(x.shape), final.view(step), u.view(x.shape) if membrane else None, report)
-    return out if membrane else (out[0], out[1], out[3])
+    return (spikes, final, u, report) if membrane else (spikes, final, report)
 
 
 def _parameter(name, value, state, step, device):

@@ -1,35 +1,36 @@
 """Launching a kernel again without asking again how it was compiled: the host's share of a small layer's time."""
 
-import torch
-
 from fptlib.kernels.step import LAUNCH
 
 
 class Launcher:
-    """Calls a kernel with arguments in three parts: ``pointers`` (tensors, None, floats), ``sizes`` and ``constants``.
+    """Calls a kernel; after the first call with a ``key`` it goes straight to the compiled binary.
 
-    The first call for a combination of types compiles through Triton's own cache; later calls go straight to the binary.
-    Only what Triton specialises on enters the key: dtypes, 16-byte alignment, whether N divides by 16, the constants.
+    The key must hold everything Triton specialises on: device, dtypes, which pointers are None, the constants, whether the
+    number of neurons is 1 or divides by 16 (`sizes_key`). None as a key asks Triton each time: for pointers that are not
+    16-byte aligned.
     """
 
     def __init__(self, kernel):
         self.kernel, self.ready = kernel, {}
 
-    def __call__(self, grid, pointers, sizes, constants):
-        neurons = sizes[1]
-        key = [neurons % 16 == 0, neurons == 1, constants]
-        for a in pointers:
-            key.append((a.dtype, a.data_ptr() % 16 == 0) if isinstance(a, torch.Tensor) else a is None)
-        device = pointers[0].device
-        key = (device.index, *key)
-        if device.type == "cuda" and device.index != torch.cuda.current_device():
-            with torch.cuda.device(device):
-                return self._start(key, grid, (*pointers, *sizes, *constants))
-        return self._start(key, grid, (*pointers, *sizes, *constants))
-
-    def _start(self, key, grid, args):
+    def __call__(self, key, grid, args):
         compiled = self.ready.get(key)
-        if compiled is None:
-            self.ready[key] = self.kernel[grid](*args, **LAUNCH)  # None when interpreted: then each call passes here
-        else:
+        if compiled is not None:
             compiled[grid](*args)
+        elif key is None:
+            self.kernel[grid](*args, **LAUNCH)
+        else:
+            self.ready[key] = self.kernel[grid](*args, **LAUNCH)  # None when interpreted: then each call passes here
+
+
+def key_for(x, tensors, *rest):
+    """The part of a key that the caller's tensors decide, or None when one of them is not aligned to 16 bytes."""
+    bits = 0
+    for tensor in tensors:
+        if tensor is not None:
+            bits |= tensor.data_ptr()
+    if bits % 16:
+        return None
+    N = x.shape[1]
+    return (x.device.index, x.dtype, N == 1, N % 16 == 0, *rest, *[None if t is None else t.dtype for t in tensors])

@@ -15,7 +15,7 @@ its own w and the product of its gates decay c, `_carry` combines them right to 
 import triton
 import triton.language as tl
 
-from fptlib.kernels.launcher import Launcher
+from fptlib.kernels.launcher import Launcher, key_for
 from fptlib.kernels.step import (
     HARD,
     RUNTIME_SIZES,
@@ -151,7 +151,7 @@ def _reverse(
 
 
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
-def _carry(own, product, grad_final, chunks, N, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr):
+def _carry(own, product, grad_final, N, chunks, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr):
     """In place: own[j], what chunk j sends left if nothing comes in, becomes what comes into chunk j from the right."""
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < N
@@ -179,12 +179,15 @@ def launch(x, v0, states, grads, parameters, out, plan, modes, kinds, state, scr
     T, N = x.shape
     blocks, chunks = -(-N // plan.block), -(-T // plan.chunk)
     grid, sizes = (blocks, chunks, 1), (T, N, plan.chunk, plan.warmup)
-    constants = lambda which: (*kinds, *modes, which.value, state, plan.ahead, plan.block)
+    constants = lambda which: (*kinds, *modes, which, state, plan.ahead, plan.block)
+    tensors = [x, v0, *grads, *(p for p, kind in zip(parameters, kinds) if kind)]
+    key = key_for(x, tensors, states is None, plan.two_passes, *(o is None for o in out), *kinds, *modes, plan.block)
     carry = product = None
     if plan.two_passes:
         carry, product = scratch((chunks, N)), scratch((chunks, N))
         pointers = (x, v0, states, *grads, carry, *parameters, None, None, None, None, product)
-        _start_reverse(grid, pointers, sizes, constants(MEASURE))
-        _start_carry((blocks, 1, 1), (carry, product, grads[2]), (chunks, N), (state, 16, plan.block))
+        _start_reverse(key and (0, *key), grid, (*pointers, *sizes, *constants(MEASURE.value)))
+        _start_carry(key, (blocks, 1, 1), (carry, product, grads[2], N, chunks, state, 16, plan.block))
         grads = (*grads[:2], None)
-    _start_reverse(grid, (x, v0, states, *grads, carry, *parameters, *out, None), sizes, constants(DIRECT))
+    pointers = (x, v0, states, *grads, carry, *parameters, *out, None)
+    _start_reverse(key and (1, *key), grid, (*pointers, *sizes, *constants(DIRECT.value)))

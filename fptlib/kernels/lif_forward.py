@@ -9,7 +9,7 @@ is run again from the true state, on the device: by `_mend` (all broken seams at
 import triton
 import triton.language as tl
 
-from fptlib.kernels.launcher import Launcher
+from fptlib.kernels.launcher import Launcher, key_for
 from fptlib.kernels.step import RUNTIME_SIZES, advance, load_rows, parameter, spread, store_rows
 
 
@@ -213,6 +213,9 @@ def launch(x, v0, decay, threshold, v_reset, out, plan, reset, kinds, state):
     T, N = x.shape
     blocks, chunks = -(-N // plan.block), -(-T // plan.chunk)
     constants = (*kinds, reset, state, plan.ahead, plan.block)
+    tensors = [x, v0, *(p for p, kind in zip((decay, threshold, v_reset), kinds) if kind)]
+    kept = (out.spikes.dtype, out.membrane is None, out.states is None, chunks == 1)
+    key = key_for(x, tensors, *kept, plan.mend, constants)
     given = (
         decay,
         threshold,
@@ -225,9 +228,9 @@ def launch(x, v0, decay, threshold, v_reset, out, plan, reset, kinds, state):
         out.final,
         out.repaired,
     )
-    _start_replay((blocks, chunks, 1), (x, v0, *given), (T, N, plan.chunk, plan.warmup), constants)
+    _start_replay(key, (blocks, chunks, 1), (x, v0, *given, T, N, plan.chunk, plan.warmup, *constants))
     if chunks == 1:
         return
     if plan.mend:
-        _start_mend((blocks, chunks - 1, 1), (x, *given), (T, N, plan.chunk), constants)
-    _start_walk((blocks, 1, 1), (x, *given), (T, N, plan.chunk, chunks), (*constants, plan.seams, plan.mend))
+        _start_mend(key, (blocks, chunks - 1, 1), (x, *given, T, N, plan.chunk, *constants))
+    _start_walk(key, (blocks, 1, 1), (x, *given, T, N, plan.chunk, chunks, *constants, plan.seams, plan.mend))

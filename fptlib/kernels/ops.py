@@ -35,7 +35,35 @@ def _rows(T):
     return -(-T // cost.AHEAD) - 1
 
 
-def forward(
+def forward(x, v0, decay, threshold, decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, save, membrane,
+            spike_dtype, chunk, warmup):  # fmt: skip
+    """x [T, N] -> spikes [T, N], final state [N], membrane [T, N], kept states [T/16 - 1, N], repaired seams [blocks]."""
+    T, N = x.shape
+    state, device = state_dtype(x), x.device
+    plan = cost.plan_forward(
+        T, N, None if decay is not None else decay_value, _RESET_NAMES[reset], x.element_size(), chunk, warmup
+    )
+    make = lambda *shape, dtype=state: scratch(shape, dtype, device)
+    chunks = -(-T // plan.chunk)
+    out = SimpleNamespace(
+        spikes=make(T, N, dtype=spike_dtype),
+        final=make(N),
+        membrane=make(T, N) if membrane else None,
+        states=make(_rows(T), N) if save and _rows(T) else None,
+        repaired=torch.empty(-(-N // cost.BLOCK), dtype=torch.int32, device=device),
+        start=make(chunks, N) if chunks > 1 else None,
+        end=make(chunks, N) if chunks > 1 else None,
+    )
+    (d, kd), (th, kt), (r, kr) = (
+        number(tensor, value, state, device)
+        for tensor, value in ((decay, decay_value), (threshold, threshold_value), (None, v_reset))
+    )
+    lif_forward.launch(x, v0, d, th, r, out, plan, reset, (kd, kt, kr), _triton(state))
+    return out.spikes, out.final, out.membrane, out.states, out.repaired
+
+
+@torch.library.custom_op("fptlib::lif_forward", mutates_args=())
+def lif_forward_op(
     x: torch.Tensor,
     v0: torch.Tensor | None,
     decay: torch.Tensor | None,
@@ -53,39 +81,13 @@ def forward(
     chunk: int,
     warmup: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """x [T, N] -> spikes [T, N], final state [N], membrane [T, N], kept states [T/16 - 1, N], repaired seams [blocks]."""
-    T, N = x.shape
-    state, device = state_dtype(x), x.device
-    plan = cost.plan_forward(
-        T, N, None if decay is not None else decay_value, _RESET_NAMES[reset], x.element_size(), chunk, warmup
-    )
-    make = lambda *shape, dtype=state: scratch(shape, dtype, device)
-    chunks = -(-T // plan.chunk)
-    out = SimpleNamespace(
-        spikes=make(T, N, dtype=spike_dtype),
-        final=make(N),
-        membrane=make(T, N) if membrane else None,
-        states=make(_rows(T), N) if save else None,
-        repaired=torch.empty(-(-N // cost.BLOCK), dtype=torch.int32, device=device),
-        start=make(chunks, N) if chunks > 1 else None,
-        end=make(chunks, N) if chunks > 1 else None,
-    )
-    (d, kd), (th, kt), (r, kr) = (
-        number(tensor, value, state, device)
-        for tensor, value in ((decay, decay_value), (threshold, threshold_value), (None, v_reset))
-    )
-    lif_forward.launch(x, v0, d, th, r, out, plan, reset, (kd, kt, kr), _triton(state))
-    none = x.new_empty(0, dtype=state)
-    return (
-        out.spikes,
-        out.final,
-        none if out.membrane is None else out.membrane,
-        none.clone() if out.states is None else out.states,
-        out.repaired,
-    )
-
-
-lif_forward_op = torch.library.custom_op("fptlib::lif_forward", forward, mutates_args=())
+    """`forward`; outputs that were not asked for are empty tensors, since an operator cannot return None."""
+    out = forward(x, v0, decay, threshold, decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, save,
+                  membrane, spike_dtype, chunk, warmup)  # fmt: skip
+    empty = lambda *shape: x.new_empty(shape, dtype=state_dtype(x))
+    spikes, final, u, states, repaired = out
+    kept = empty(_rows(x.shape[0]), x.shape[1]) if save else empty(0)
+    return spikes, final, empty(0) if u is None else u, kept if states is None else states, repaired
 
 
 @lif_forward_op.register_fake
@@ -102,26 +104,9 @@ def _(x, v0, decay, threshold, decay_value, threshold_value, v_reset, slope, res
     )
 
 
-def backward(
-    x: torch.Tensor,
-    v0: torch.Tensor | None,
-    states: torch.Tensor,
-    decay: torch.Tensor | None,
-    threshold: torch.Tensor | None,
-    grad_spikes: torch.Tensor,
-    grad_membrane: torch.Tensor | None,
-    grad_final: torch.Tensor | None,
-    decay_value: float,
-    threshold_value: float,
-    v_reset: float,
-    slope: float,
-    reset: int,
-    surrogate: int,
-    detach: bool,
-    wants: list[bool],
-    chunk: int,
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Gradients of x [T, N], v0 [N], decay and threshold (their shapes); empty where not wanted."""
+def backward(x, v0, states, decay, threshold, grad_spikes, grad_membrane, grad_final, decay_value, threshold_value, v_reset,
+             slope, reset, surrogate, detach, wants, chunk):  # fmt: skip
+    """Gradients of x [T, N], v0 [N], decay and threshold (their shapes); None where not wanted."""
     T, N = x.shape
     state, device = state_dtype(x), x.device
     known = lambda tensor, value: None if tensor is not None else value
@@ -142,20 +127,36 @@ def backward(
     parameters, kinds = zip(*(number(tensor, value, state, device) for tensor, value in pairs))
     grads = (grad_spikes.contiguous(), grad_membrane, grad_final)
     lif_backward.launch(
-        x, v0, states if states.numel() else None, grads, parameters, out, plan, (reset, surrogate, detach), kinds,
-        _triton(state), make,
+        x, v0, states, grads, parameters, out, plan, (reset, surrogate, detach), kinds, _triton(state), make
     )  # fmt: skip
-    empty = lambda: x.new_empty(0, dtype=state)
-    total = lambda part, like: empty() if part is None else part.sum(0) if like.numel() == N else part.sum().reshape(1)
-    return (
-        x.new_empty(0) if out[0] is None else out[0],
-        empty() if out[1] is None else out[1],
-        total(out[2], decay),
-        total(out[3], threshold),
-    )
+    total = lambda part, like: part if part is None else part.sum(0) if like.numel() == N else part.sum().reshape(1)
+    return out[0], out[1], total(out[2], decay), total(out[3], threshold)
 
 
-lif_backward_op = torch.library.custom_op("fptlib::lif_backward", backward, mutates_args=())
+@torch.library.custom_op("fptlib::lif_backward", mutates_args=())
+def lif_backward_op(
+    x: torch.Tensor,
+    v0: torch.Tensor | None,
+    states: torch.Tensor,
+    decay: torch.Tensor | None,
+    threshold: torch.Tensor | None,
+    grad_spikes: torch.Tensor,
+    grad_membrane: torch.Tensor | None,
+    grad_final: torch.Tensor | None,
+    decay_value: float,
+    threshold_value: float,
+    v_reset: float,
+    slope: float,
+    reset: int,
+    surrogate: int,
+    detach: bool,
+    wants: list[bool],
+    chunk: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`backward` with empty tensors for None."""
+    grads = backward(x, v0, states if states.numel() else None, decay, threshold, grad_spikes, grad_membrane, grad_final,
+                     decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, wants, chunk)  # fmt: skip
+    return tuple(x.new_empty(0, dtype=state_dtype(x)) if g is None else g for g in grads)
 
 
 @lif_backward_op.register_fake
@@ -164,7 +165,7 @@ def _(x, v0, states, decay, threshold, grad_spikes, grad_membrane, grad_final, d
     state = state_dtype(x)
     like = lambda tensor, wanted: x.new_empty(tensor.shape if wanted else (0,), dtype=state)
     return (
-        torch.empty_like(x) if wants[0] else x.new_empty(0),
+        torch.empty_like(x) if wants[0] else x.new_empty(0, dtype=state),
         like(v0, wants[1]),
         like(decay, wants[2]),
         like(threshold, wants[3]),
@@ -179,20 +180,15 @@ def _remember(ctx, inputs, output):
     ctx.save_for_backward(x, v0, decay, threshold, output[3])
 
 
-def _differentiate(
-    ctx, grad_spikes, grad_final, grad_membrane, grad_states, grad_repaired, run=torch.ops.fptlib.lif_backward
-):
+def _differentiate(ctx, grad_spikes, grad_final, grad_membrane, grad_states, grad_repaired):
     x, v0, decay, threshold, states = ctx.saved_tensors
-    decay_value, threshold_value, v_reset, slope, reset, surrogate, detach = ctx.numbers
     if grad_spikes is None:
         grad_spikes = torch.zeros_like(x)
     wants = list(ctx.needs_input_grad[:4])
-    if not ctx.has_membrane:
-        grad_membrane = None
     solid = lambda tensor: None if tensor is None else tensor.contiguous()
-    grads = run(
-        x, v0, states, decay, threshold, grad_spikes, solid(grad_membrane), solid(grad_final), decay_value, threshold_value,
-        v_reset, slope, reset, surrogate, detach, wants, ctx.chunk,
+    grads = torch.ops.fptlib.lif_backward(
+        x, v0, states, decay, threshold, grad_spikes.contiguous(), solid(grad_membrane) if ctx.has_membrane else None,
+        solid(grad_final), *ctx.numbers, wants, ctx.chunk,
     )  # fmt: skip
     return (*(g if wanted else None for g, wanted in zip(grads, wants)), *(None,) * 12)
 
@@ -213,16 +209,39 @@ def _triton(dtype):
 
 
 class Replay(torch.autograd.Function):
-    """The same pair without the dispatcher, for calls outside torch.compile: it costs the host a fraction of the time."""
+    """The same pair without the dispatcher, for calls outside torch.compile: it costs the host a fraction of the time.
+
+    It takes x [T, ...] and hands back spikes, final state and membrane in the shape of x: no views enter the graph.
+    """
 
     @staticmethod
-    def forward(ctx, *inputs):
-        output = forward(*inputs)
-        _remember(ctx, inputs, output)
-        ctx.mark_non_differentiable(output[3], output[4])
-        return output
+    def forward(ctx, x, *rest):
+        flat = x.reshape(x.shape[0], -1).contiguous()
+        spikes, final, membrane, states, repaired = forward(flat, *rest)
+        ctx.numbers, ctx.chunk, ctx.shape = rest[3:10], rest[13], x.shape
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(flat, *rest[:3], states)
+        ctx.mark_non_differentiable(repaired)
+        return (
+            spikes.view(x.shape),
+            final.view(x.shape[1:]),
+            None if membrane is None else membrane.view(x.shape),
+            repaired,
+        )
 
     @staticmethod
-    def backward(ctx, *grads):
-        again = torch.is_grad_enabled()  # create_graph=True: the operator refuses a second derivative, with a reason
-        return _differentiate(ctx, *grads, run=torch.ops.fptlib.lif_backward if again else backward)
+    def backward(ctx, grad_spikes, grad_final, grad_membrane, _):
+        flat, v0, decay, threshold, states = ctx.saved_tensors
+        if grad_spikes is None:
+            grad_spikes = torch.zeros_like(flat)
+        wants = ctx.needs_input_grad[:4]
+        row = lambda tensor: None if tensor is None else tensor.reshape(-1).contiguous()
+        wide = lambda tensor: None if tensor is None else tensor.reshape(flat.shape).contiguous()
+        grads = (flat, v0, states, decay, threshold, wide(grad_spikes), wide(grad_membrane), row(grad_final))
+        if torch.is_grad_enabled():  # create_graph=True: the operator refuses a second derivative, with a reason
+            grads = (*grads[:2], flat.new_empty(0, dtype=state_dtype(flat)) if states is None else states, *grads[3:])
+            grads = torch.ops.fptlib.lif_backward(*grads, *ctx.numbers, list(wants), ctx.chunk)
+        else:
+            grads = backward(*grads, *ctx.numbers, wants, ctx.chunk)
+        first = grads[0].view(ctx.shape) if wants[0] else None
+        return (first, *(g if wanted else None for g, wanted in zip(grads[1:], wants[1:])), *(None,) * 12)
