@@ -83,6 +83,16 @@ def test_the_papers_variant_sees_everything():
     assert known.all() and torch.isfinite(target).all()
 
 
+def test_a_file_of_the_papers_sets_is_read(tmp_path):
+    np.savetxt(tmp_path / "solar.txt.gz", waves().numpy(), delimiter=",")
+    found = series.load("solar", 20, 10, file=tmp_path / "solar.txt.gz", period=24)
+    assert torch.allclose(found.values, prepared().values, atol=1e-3) and found.period == 24
+    with pytest.raises(ValueError, match="without period"):
+        series.load("solar", 20, 10, file=tmp_path / "solar.txt.gz")
+    with pytest.raises(ValueError, match="'solar' is not known"):
+        series.load("solar", 20, 10)
+
+
 def test_a_stride_that_sees_some_hours_only_is_refused():
     with pytest.raises(ValueError, match="coprime"):
         prepared().starts("train", 20, 10, every=12)

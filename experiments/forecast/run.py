@@ -205,7 +205,7 @@ def one(tables, run, out, device="cpu", budget_s=None, pause=None, data=None, ta
     if path.is_file():
         talk(f"{path.stem}: finished before, skipped")
         return None
-    options = {k: v for k, v in tables["data"].items() if k in ("folder", "masked", "statistics")}
+    options = {k: v for k, v in tables["data"].items() if k not in ("name", "lookback", "every")}
     if data is None:
         data = series.load(tables["data"]["name"], tables["data"]["lookback"], horizon, **options)
     data = data.to(device)

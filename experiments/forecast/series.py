@@ -3,11 +3,12 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from fptlib import data
 
-# Name of the set -> (steps of a day, what fraction of the paper's set it stands for is said in its caption).
+# Steps of a day. Which of the papers' sets each stands for, and how much of it, is said in its caption.
 PERIOD = {"metr-la": 288, "metr-la-week": 288, "pems08-tail": 288, "rts-solar": 144, "pjm": 24, "etth1": 24}
 FRACTIONS = (0.7, 0.1)  # training and validation; the rest is the test part
 
@@ -99,17 +100,26 @@ def moments(values, observed, pooled=False):
     return mean.reshape(-1).expand(width), deviation.clamp(min=1e-6).reshape(-1).expand(width)
 
 
-def load(name, lookback, horizon, folder=None, gap=None, **options):
-    """A named set of `fptlib.data`, cut with a gap of lookback + horizon."""
+def load(name, lookback, horizon, folder=None, file=None, period=None, what=None, **options):
+    """A named set of `fptlib.data`, or a ``file`` of the papers' own sets, cut with a gap of lookback + horizon.
+
+    Args:
+        file: path of a .txt or .txt.gz with one row a step (see `read_lstnet`); then ``period`` (steps of a day) is needed.
+    """
+    gap = lookback + horizon
+    if file is not None:
+        if period is None:
+            raise ValueError(f"{name}: a file came without period; say how many steps a day has, such as period = 144.")
+        return prepare(name, read_lstnet(file), None, period, what or f"{name}, from {file}.", gap, **options)
     if name not in PERIOD:
-        raise ValueError(f"dataset = {name!r} is not known; one of {', '.join(PERIOD)} is wanted.")
+        raise ValueError(f"dataset = {name!r} is not known; one of {', '.join(PERIOD)} is wanted, or file = a path.")
     found = data.load(name, folder)
-    gap = lookback + horizon if gap is None else gap
     return prepare(name, found.x, found.missing, PERIOD[name], found.what, gap, **options)
 
 
 def read_lstnet(path):
-    """The papers' own .txt.gz files of Solar, Electricity, Traffic and Exchange, for readers who have them: [T, C]."""
-    import numpy
+    """A series [T, C] as laiguokun/multivariate-time-series-data publishes Solar, Electricity, Traffic and Exchange.
 
-    return torch.from_numpy(numpy.loadtxt(path, delimiter=",", dtype="float32"))
+    For readers who have fetched them: one row a step, commas between channels, gzipped or not.
+    """
+    return torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2))
