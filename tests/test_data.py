@@ -190,3 +190,38 @@ def test_traffic_series(tmp_path):
     assert (
         flow["x"].dtype == torch.float32 and flow["x"].tolist() == [[3.0, 4.0], [5.0, 6.0]] and flow["missing"] is None
     )
+
+
+def test_cifar_as_jpeg_takes_one_picture_of_each_class_in_turn(tmp_path):
+    """Any stretch of the training part is then balanced, the last one too."""
+    import io
+    import tarfile
+
+    from PIL import Image
+
+    with tarfile.open(tmp_path / "pictures.tar.xz", "w:xz") as tar:
+        for part, number in (("train", 3), ("test", 1)):
+            for kind, level in (("cat", 40), ("airplane", 200)):
+                for i in range(number):
+                    content = io.BytesIO()
+                    Image.new("RGB", (32, 32), (level + i, 0, 0)).save(content, "jpeg", quality=100)
+                    member = tarfile.TarInfo(f"{part}/{kind}/{i:04}.jpg")
+                    member.size = content.tell()
+                    tar.addfile(member, io.BytesIO(content.getvalue()))
+    found = readers.read_cifar10_jpeg(tmp_path / "pictures.tar.xz")
+    assert found["x"].shape == (6, 3, 32, 32) and found["x_test"].shape == (2, 3, 32, 32)
+    assert found["y"].tolist() == [0, 1, 0, 1, 0, 1] and found["y_test"].tolist() == [0, 1]
+    reds = (found["x"][:, 0].mean((1, 2)) * 255).round().tolist()
+    assert all(abs(a - b) <= 2 for a, b in zip(reds, [200, 40, 201, 41, 202, 42]))
+
+
+def test_solar_joins_both_kinds_of_plants_and_averages_pairs_of_steps(tmp_path):
+    for kind, column in (("PV", "a"), ("RTPV", "b")):
+        folder = tmp_path / "timeseries_data_files" / kind
+        folder.mkdir(parents=True)
+        rows = "".join(f"2020,1,1,{i + 1},{i + len(kind)}\n" for i in range(4))
+        (folder / f"REAL_TIME_{kind.lower()}.csv").write_text(f"Year,Month,Day,Period,{column}\n{rows}")
+    module = type("Module", (), {"__file__": str(tmp_path / "__init__.py")})
+    found = readers.read_rts_solar(module)
+    assert found["channels"] == ("a", "b") and found["missing"] is None
+    assert found["x"].tolist() == [[2.5, 4.5], [4.5, 6.5]]
