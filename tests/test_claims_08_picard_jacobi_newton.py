@@ -200,6 +200,17 @@ def test_thm_centred_contraction_bounds_the_solver():
             assert error <= q ** (K - 1) * first * (1 + 1e-6) + 1e-10
 
 
+def test_thm_centred_contraction_is_about_the_sweeps_of_the_solver():
+    """The solver's sweep is the row of the table, coefficient decay (1 - theta slope / 8), membrane by membrane."""
+    x = np.random.default_rng(11).normal(0.2, 0.5, (30, 5))
+    for decay, slope, theta in ((0.5, 8.0, 1.0), (0.9, 4.0, 0.8), (0.9, 7.0, 1.0)):
+        F, U = step(decay, theta, logistic(slope))[0], loop(x, lambda u, decay=decay: decay * u)
+        for K in range(1, 8):
+            got = solve(lif(decay, theta), torch.as_tensor(x), CentredFixedPoint(K, slope)).membrane.numpy()
+            assert np.abs(got - U).max() < 1e-11
+            U = sweep(U, x, F, decay * (1 - theta * slope / 8))
+
+
 def test_thm_centred_contraction_gives_up_boundedness():
     x = torch.as_tensor(np.random.default_rng(10).normal(0.06 + 0.05, 0.2, (128, 200)))
     for K in (5, 20):
