@@ -199,7 +199,10 @@ def save(stem, digest, learner, optimiser, state):
 
 
 def restore(stem, digest, learner, optimiser):
-    """The state of a checkpoint with the same settings, put back everywhere; a new state where there is none."""
+    """The state of a checkpoint with the same settings, put back everywhere; a new state where there is none.
+
+    Exact for one process. Of several, all go on with the draws of the first.
+    """
     path = None if stem is None else Path(f"{stem}.pt")
     if path is None or not path.is_file():
         return State()

@@ -63,6 +63,7 @@ KEYS = {  # what names a record: two records with the same values of these are t
         "mechanism",
         "imputation",
         "masked",
+        "solver",
     ),
 }
 HEADER = ("device", "driver", "versions", "date", "commit", "command")

@@ -25,7 +25,7 @@ class Workers:
         return index[self.rank :: self.count]
 
     def wrap(self, network):
-        """The network whose gradients are averaged over the processes."""
+        """The network whose gradients are averaged over the processes; batch norm counts each process's share alone."""
         if self.count == 1:
             return network
         ids = [torch.cuda.current_device()] if next(network.parameters()).is_cuda else None

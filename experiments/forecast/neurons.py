@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from experiments.arms import LearnedLIF, Neuron
-from fptlib import ATan, SpikingLayer, lif, solve, tc_lif, ts_lif
+from fptlib import ATan, Sequential, SpikingLayer, lif, solve, tc_lif, ts_lif
 from fptlib.theory import free_parameters, stable_parameters, ts_lif_stability
 
 NEURONS = ("ann", "lif", "plif", "tc-lif", "ts-lif", "ts-lif-stable")
@@ -21,9 +21,9 @@ SURROGATE = ATan(width=2.0)
 class TwoCompartments(nn.Module):
     """TS-LIF or TC-LIF with learned parameters, one set a layer; the weights of TS-LIF's two spikes are one pair a unit."""
 
-    def __init__(self, kind, width):
+    def __init__(self, kind, width, solver="auto"):
         super().__init__()
-        self.kind, self.backend, self.rates = kind, "auto", None
+        self.kind, self.solver, self.backend, self.rates = kind, solver, "auto", None
         if kind == "tc-lif":
             start = (0.0, 0.0)  # couplings -sigmoid and sigmoid of these
         elif kind == "ts-lif":
@@ -49,7 +49,7 @@ class TwoCompartments(nn.Module):
 
     def forward(self, current):
         """Weighted spikes [L, rows, width] of a current."""
-        run = solve(self.table(), current, backend=self.backend, validate=False)
+        run = solve(self.table(), current, self.solver, backend=self.backend, validate=False)
         spikes = run.spikes.detach()
         self.rates = spikes.mean([d for d in range(spikes.ndim) if d != 1]) if spikes.ndim == 4 else spikes.mean()[None]
         return run.output
@@ -68,19 +68,26 @@ class TwoCompartments(nn.Module):
         }
 
 
-def neuron_maker(kind, decay=0.9):
-    """A function width -> `Neuron` of this kind."""
+SOLVERS = {"exact": "auto", "loop": Sequential()}  # the same spikes, bit for bit; the loop is there to be timed
+
+
+def neuron_maker(kind, decay=0.9, solver="exact"):
+    """A function width -> `Neuron` of this kind, solved exactly in parallel or by the loop over time."""
     if kind not in NEURONS:
         raise ValueError(f"neuron = {kind!r} is not known; one of {', '.join(NEURONS)} is wanted.")
+
+    if solver not in SOLVERS:
+        raise ValueError(f"solver = {solver!r} is not known; 'exact' or 'loop' is wanted.")
+    chosen = SOLVERS[solver]
 
     def make(width):
         if kind == "ann":
             return Neuron(nn.ReLU())
         if kind == "lif":
-            return Neuron(SpikingLayer(lif(decay, surrogate=SURROGATE), validate=False))
+            return Neuron(SpikingLayer(lif(decay, surrogate=SURROGATE), chosen, validate=False))
         if kind == "plif":
-            return Neuron(LearnedLIF(decay, SURROGATE, "auto"))
-        return Neuron(TwoCompartments(kind, width))
+            return Neuron(LearnedLIF(decay, SURROGATE, chosen))
+        return Neuron(TwoCompartments(kind, width, chosen))
 
     return make
 

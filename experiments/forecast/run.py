@@ -2,8 +2,8 @@
 
     python -m experiments.forecast.run experiments/configs/forecast-pjm.toml [--only NAME] [--budget-s N] [--out DIR]
 
-[data] name, lookback, masked, statistics, every; [model] budget, decay; [train] see loop.Plan; [missing] share, mechanism,
-imputation, train_share; [grid] backbone, neuron, horizon, seed.
+[data] name, lookback, masked, statistics, every; [model] budget, decay, solver; [train] see loop.Plan; [missing] share,
+mechanism, imputation, train_share; [grid] backbone, neuron, horizon, seed.
 """
 
 import argparse
@@ -33,14 +33,15 @@ class Forecaster:
         self.lookback, self.every = tables["data"]["lookback"], tables["data"].get("every", 1)
         self.gaps = tables.get("missing", {})
         self.plan = plan_of(tables)
-        make = neurons.neuron_maker(neuron, tables["model"].get("decay", 0.9))
+        solver = tables["model"].get("solver", "exact")
+        make = neurons.neuron_maker(neuron, tables["model"].get("decay", 0.9), solver)
         build = lambda width: backbones.build(backbone, make, horizon, width, ann=neuron == "ann")
         self.width = backbones.width_for(tables["model"]["budget"], build)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = build(self.width).to(device)
         for module in self.network.modules():
-            if device == "cuda" and hasattr(module, "backend"):
+            if device == "cuda" and solver == "exact" and hasattr(module, "backend"):
                 module.backend = "triton"  # the exact kernels, or an error that says why not
         self.starts = data.starts("train", self.lookback, horizon, self.every)
         self.size = len(self.starts)
@@ -130,6 +131,7 @@ def named(tables, data, backbone, neuron, horizon, seed):
         "lookback": tables["data"]["lookback"],
         "masked": masked,
         "statistics": tables["data"].get("statistics", "train"),
+        "solver": tables["model"].get("solver", "exact"),
         "missing": 0.0,
         "mechanism": "none",
         "imputation": "none",
@@ -194,6 +196,7 @@ def runs(tables):
 def name_of(tables, backbone, neuron, horizon, seed):
     """File name of a run."""
     variant = "" if tables["data"].get("masked", True) else "_unmasked"
+    variant += "_loop" if tables["model"].get("solver") == "loop" else ""
     end = "" if seed is None else f"_s{seed}"
     return f"{tables['data']['name']}{variant}_{backbone}_{neuron}_h{horizon}{end}"
 
