@@ -14,6 +14,9 @@ TORCH_INDEX ?= https://download.pytorch.org/whl/cpu
 BIN := $(abspath $(VENV))/bin
 STAMP := $(VENV)/.installed
 HTML := _build/html/index.html
+PDF := _build/fixed-points-in-time.pdf
+TEX_TOOLS := xelatex latexmk xindy rsvg-convert pdftotext
+TEX_PACKAGES := texlive-xetex texlive-latex-extra texlive-fonts-recommended texlive-fonts-extra latexmk xindy fonts-dejavu-core librsvg2-bin poppler-utils
 NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 120 -p nbval -p no:cacheprovider
 export JUPYTER_PLATFORM_DIRS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
@@ -21,10 +24,11 @@ export PYDEVD_DISABLE_FILE_VALIDATION := 1
 # $(call timed,what,command): run a step and say how long it took.
 timed = start=$$(date +%s); echo "== $(1)"; $(2); echo "== $(1): $$(( $$(date +%s) - start )) s"
 
-.PHONY: help install book test lint unit nbval html built notebooks lock clean
+.PHONY: help install book pdf test lint unit nbval html built notebooks lock clean
 
 help:
 	@echo "make book       build the book strictly and print where it is"
+	@echo "make pdf        the PDF edition, checked against the numbers of the web edition (needs TeX; says what to install)"
 	@echo "make test       everything a change has to pass: lint, unit tests, notebooks, strict book, links, theorem lock"
 	@echo "make notebooks  re-run every notebook and store its outputs (NB=path for one)"
 	@echo "make lint       ruff and codespell"
@@ -51,6 +55,16 @@ book: $(STAMP) html
 html: $(STAMP)
 	@rm -rf _build/html _build/.doctrees
 	@$(call timed,strict book build,$(BIN)/jupyter-book build --quiet --warningiserror --keep-going .)
+
+# Own folder, so that pages prepared for LaTeX are never taken for pages of the web edition. An error of TeX leaves no PDF.
+pdf: $(STAMP)
+	@missing=""; for tool in $(TEX_TOOLS); do command -v $$tool > /dev/null || missing="$$missing $$tool"; done; \
+	  test -z "$$missing" || { echo "make pdf needs:$$missing. On Debian or Ubuntu:"; echo "  sudo apt-get install --no-install-recommends $(TEX_PACKAGES)"; exit 1; }
+	@rm -rf _build/pdf $(PDF) && mkdir -p _build/pdf
+	@$(call timed,PDF,LATEXMKOPTS="-interaction=nonstopmode -halt-on-error" $(BIN)/jupyter-book build --quiet --warningiserror --keep-going \
+	  --builder pdflatex --path-output _build/pdf . > _build/pdf/build.log 2>&1 < /dev/null \
+	  && cp _build/pdf/_build/latex/$(notdir $(PDF)) $(PDF) || { tail -n 40 _build/pdf/build.log; exit 1; })
+	@$(BIN)/python book/_tools/check_pdf.py $(PDF)
 
 lint: $(STAMP)
 	@$(call timed,lint,$(BIN)/ruff check . && $(BIN)/ruff format --check . && $(BIN)/codespell)
