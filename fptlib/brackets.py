@@ -176,7 +176,8 @@ def guard(spec, x, v0, reach, dtype, spikes=None, scanned=None):
     # Roundings are relative to what the loop computed, not to the real membrane: assume an error of 2 * first, derive
     # second, and accept as long as it is smaller, at this step and at all before. tiny pays for underflow.
     first = absolute_scan(spec, gate, count * (unit * work + info.tiny))
-    second = absolute_scan(spec, gate, count * (unit * (work + 2 * first) + info.tiny))
+    grown = first + (size * torch.cat([torch.zeros_like(first[:1]), first[:-1]])[:, None]).sum(2)
+    second = absolute_scan(spec, gate, count * (unit * (work + 2 * grown) + info.tiny))
     closes = (second <= 1.9 * first).all(1, keepdim=True).cumprod(0).bool()
     loop = torch.where(closes, 2 * first, _NO_BOUND)
     read = stack_matrix(spec.readout, x[0]).abs()
