@@ -17,7 +17,7 @@ HTML := _build/html/index.html
 PDF := _build/fixed-points-in-time.pdf
 TEX_TOOLS := xelatex latexmk xindy rsvg-convert pdftotext
 TEX_PACKAGES := texlive-xetex texlive-latex-extra texlive-fonts-recommended texlive-fonts-extra latexmk xindy fonts-dejavu-core librsvg2-bin poppler-utils
-NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 120 -p nbval -p no:cacheprovider
+NBVAL := --nbval --nbval-current-env --nbval-sanitize-with tests/nbval.cfg --nbval-cell-timeout 300 -p nbval -p no:cacheprovider
 export JUPYTER_PLATFORM_DIRS := 1
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
