@@ -47,6 +47,7 @@ def settings(app, config):
     """The LaTeX settings of the book, before jupyterbook-latex adds its own lines to the preamble."""
     config.latex_elements = {**LATEX, **config.latex_elements}
     config.jblatex_show_tocs = False
+    config.latex_domain_indices = False  # the list of results does better
     config.latex_additional_files = [*config.latex_additional_files, str(HERE / "fptbook.sty")]
 
 
@@ -138,7 +139,7 @@ def short_results(app, docname, source):
             page = doc
             head = re.search(r"^# (.+)$", (Path(app.srcdir) / f"{doc}.md").read_text(encoding="utf-8"), re.M)[1]
             rows += ["", f"## {head}", ""]
-        rows.append(f"- {{prf:ref}}`{label}`: {title}")
+        rows.append(f"- {{prf:ref}}`{label}`: {title} [[{doc}:{label}]]")
     text = re.sub(
         r" The third column.*?(?=\n\n)",
         " The web edition adds to each the tests that try to break it.",
@@ -146,6 +147,15 @@ def short_results(app, docname, source):
         flags=re.S,
     )
     source[0] = text.replace("% results-table", "\n".join(rows))
+
+
+def pages_of_results(app, doctree):
+    """The marks of `short_results` become page numbers."""
+    if is_latex(app) and app.env.docname == "book/results":
+        for text in [t for t in doctree.findall(nodes.Text) if re.search(r"\[\[.+\]\]$", t)]:
+            title, label = text[:-2].split("[[")
+            page = nodes.raw("", rf"\dotfill\pageref{{{label}}}", format="latex")
+            text.parent.replace(text, [nodes.Text(title), page])
 
 
 def proofs(app, doctree):
@@ -226,7 +236,12 @@ def box(environment):
         if environment == "fptstatement":
             kind = node["realtype"]
             number = ".".join(map(str, self.builder.env.toc_fignumbers[docname][node["countertype"]][node["ids"][0]]))
-            node.children[0].insert(0, nodes.Text(f"{kind.title()} {number}"))
+            title = node.children[0]
+            if title.children:  # sphinx-proof sets titles in brackets, which may hold brackets
+                title[0] = nodes.Text(title[0].astext().removeprefix(" ("))
+                if isinstance(title[-1], nodes.Text):
+                    title[-1] = nodes.Text(title[-1].astext().removesuffix(")"))
+            title.insert(0, nodes.raw("", f"{kind.title()} {number}\\quad ", format="latex"))
             style = f"{{{STYLES.get(kind, 'fptaside')}}}"
         anchor = f"exercise:{label}" if environment == "fptexercise" else f"{docname}:{label}"
         self.body.append(f"\n\\phantomsection\\label{{{anchor}}}\n\\begin{{{environment}}}{style}")
@@ -255,6 +270,7 @@ def setup(app):
     app.connect("env-check-consistency", latex_numbers)
     app.connect("source-read", short_results, priority=400)
     app.connect("doctree-read", raw_to_pictures, priority=300)
+    app.connect("doctree-read", pages_of_results, priority=300)
     app.connect("doctree-read", proofs, priority=300)
     app.connect("doctree-read", titles_of_cards, priority=300)
     app.connect("doctree-read", titles_of_notebooks, priority=600)
