@@ -209,17 +209,17 @@ class ExerciseLinks(SphinxPostTransform):
 
 
 class Parts(SphinxPostTransform):
-    """Parts carry their number in their name; chapters are numbered exactly where the web edition numbers them."""
+    """Parts carry their number in their name; chapters are numbered where the web edition numbers them; steps of notebooks are not."""
 
     default_priority = 750
     builders = ("latex",)
 
     def run(self, **kwargs):
-        depth = {False: r"\setcounter{secnumdepth}{-2}", True: r"\setcounter{secnumdepth}{2}"}
         for start in list(self.document.findall(addnodes.start_of_file)):
-            if not start["docname"].startswith("notebooks/"):
-                numbered = bool(self.env.toc_secnumbers.get(start["docname"], {}).get(""))
-                start.insert(0, nodes.raw("", depth[numbered] + "\n", format="latex"))
+            name = start["docname"]
+            numbered = bool(self.env.toc_secnumbers.get(name, {}).get(""))
+            depth = -2 if not numbered else 1 if name.startswith("notebooks/") else 2
+            start.insert(0, nodes.raw("", rf"\setcounter{{secnumdepth}}{{{depth}}}" + "\n", format="latex"))
 
 
 # ---------------------------------------------------------------------------------------------------- boxes
