@@ -73,8 +73,9 @@ lint: $(STAMP)
 unit: $(STAMP)
 	@$(call timed,unit tests,OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not built" -n $(WORKERS) --dist worksteal --cov --cov-report=term --durations=15)
 
+# A notebook's cells stay together on one worker, in order: loadscope.
 nbval: $(STAMP)
-	@$(call timed,notebooks re-run and compared,$(BIN)/python -m pytest -o addopts="" -q $(NBVAL) --durations=15 notebooks/)
+	@$(call timed,notebooks re-run and compared,OMP_NUM_THREADS=1 $(BIN)/python -m pytest -o addopts="" -q $(NBVAL) -n $(WORKERS) --dist loadscope --durations=15 notebooks/)
 
 # Reads what `html` wrote: links, anchors, alt texts, numbers of theorems.
 built: $(STAMP)
