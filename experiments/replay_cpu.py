@@ -24,7 +24,7 @@ from fptlib import Replay, Sequential, lif, solve
 
 STEPS, NEURONS, THREADS = 65536, 16, 1
 BARS = {0.5: 40.0, 0.9: 15.0}  # least ratio over the loop
-LOOP_RUNS, REPLAY_RUNS = 3, 15
+LOOP_RUNS, REPLAY_RUNS = 5, 60
 OUT = Path(__file__).parent / "results" / "replay_cpu.json"
 
 
