@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from experiments.gpu_clock import L2_BYTES, copy_gb_s, eager_ms, graph_ms, header
+from experiments.gpu_clock import L2_BYTES, copy_gb_s, eager_floor_ms, eager_ms, graph_ms, header
 from experiments.timing_checks import checks
-from experiments.timing_impls import IMPLEMENTATIONS, refusal, versions
+from experiments.timing_impls import IMPLEMENTATIONS, NO_CAPTURE, refusal, versions
 from experiments.timing_network import network_records
 from fptlib.kernels import lif_replay
 
@@ -35,6 +35,7 @@ class Bench:
         self.header = header(command)
         self.header["versions"] |= versions()
         self.header["copy_gb_s"] = round(copy_gb_s(), 1)
+        self.header["eager_floor_ms"] = round(eager_floor_ms(), 4)
         self.checks = []
         print(self.header, flush=True)
 
@@ -93,11 +94,12 @@ class Bench:
                 if case != "random":
                     row["case"] = case
                 try:
-                    row |= self.measure(IMPLEMENTATIONS[name](decay, reset), xs, gs, mode, truth)
+                    row |= self.measure(name, IMPLEMENTATIONS[name](decay, reset), xs, gs, mode, truth)
                     row["rate"] = round(truth.float().mean().item(), 4) if truth.numel() < 2**28 else None
-                    row["roof_fraction"] = round(
-                        BYTES[mode] * size * T * N / row["kernel_ms"] / 1e6 / self.header["copy_gb_s"], 4
-                    )
+                    moved = BYTES[mode] * size * T * N / 1e6 / self.header["copy_gb_s"]
+                    row["roof_fraction"] = round(moved / row["kernel_ms"], 4) if row["kernel_ms"] else None
+                    if name in NO_CAPTURE:
+                        row["note"] = NO_CAPTURE[name]
                     self.records.append(row)
                     print(
                         name,
@@ -121,7 +123,7 @@ class Bench:
         torch.cuda.empty_cache()
         self.save()
 
-    def measure(self, run, xs, gs, mode, truth):
+    def measure(self, name, run, xs, gs, mode, truth):
         train = mode == "fwd+bwd"
         for x in xs:
             x.requires_grad_(train)
@@ -133,12 +135,12 @@ class Bench:
             big = xs[0].numel() >= 2**27
             eager = eager_ms(lambda: call(0), 0.05 if big else 0.1)
             many = [lambda i=i: call(i) for i in range(len(xs) if eager < 20 else 1)]
-            kernel = graph_ms(many, 0.05, 3 if big else 5)
+            kernel = None if name in NO_CAPTURE else round(graph_ms(many, 0.05, 3 if big else 5), 5)
         if train:
             for x in xs:
                 x.requires_grad_(False)
         return {
-            "kernel_ms": round(kernel, 5),
+            "kernel_ms": kernel,
             "eager_ms": round(eager, 4),
             "mismatches": wrong,
             "saved_bytes": kept,

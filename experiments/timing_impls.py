@@ -18,20 +18,14 @@ def fptlib(decay, reset):
 
 
 def spikingjelly(decay, reset):
-    from spikingjelly.activation_based import neuron, surrogate
+    """Its fused neuron with a float32 state, also for half-precision input (a half-precision state leaves its fused path)."""
+    from spikingjelly.activation_based import functional, surrogate
 
-    node = neuron.LIFNode(
-        tau=1 / (1 - decay),
-        decay_input=False,
-        v_threshold=1.0,
-        v_reset=None if reset == "soft" else 0.0,
-        surrogate_function=surrogate.Sigmoid(alpha=SLOPE),
-        step_mode="m",
-    )
+    sigmoid, v_reset = surrogate.Sigmoid(alpha=SLOPE), None if reset == "soft" else 0.0
 
     def run(x):
-        node.reset()
-        return node(x)
+        v0 = torch.zeros(x.shape[1:], device=x.device)
+        return functional.lif_multi_step(x, v0, 1 / (1 - decay), False, 1.0, v_reset, sigmoid, False)[0]
 
     return run
 
@@ -139,6 +133,9 @@ IMPLEMENTATIONS = {
     "fpt dense tf32": dense_tf32,
     "fpt scan": scan,
 }
+
+
+NO_CAPTURE = {"snntorch": "Its step asks the device for values, so no graph can be captured; eager time only."}
 
 
 def refusal(name, T, N, mode, reset):

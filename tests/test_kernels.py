@@ -1,6 +1,9 @@
 """The kernels against loops: interpreted on a CPU, compiled where there is a GPU; scratch memory is full of NaN."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -363,6 +366,16 @@ def test_the_cost_model_speaks():
     assert cost.plan_backward(8192, 64, 1.3).two_passes
     for plan in (long, cost.plan_backward(8192, 64, 0.5)):
         assert plan.reason.endswith(".")
+
+
+def test_kernels_pass_the_compiler_front_end():
+    env = {k: v for k, v in os.environ.items() if k != "TRITON_INTERPRET"}
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.compile_kernels"], cwd=root, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert len(done.stdout.splitlines()) == 11
 
 
 def test_reasons_for_refusal():

@@ -27,7 +27,7 @@ REREAD = {"fwd": 0.3, "bwd": 0.5}  # share of a warm-up's reads that is not hidd
 LAUNCH_US = {"fwd": 1.0, "bwd": 1.2}
 CHUNKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 UNKNOWN_DECAY = 0.9  # planned for when the decay is a tensor, whose values the host must not wait for
-TRUNCATION = 1e-8  # largest share of a carried gradient that a truncated backward may lose
+TRUNCATION = 2.0**-24  # largest share of a carried gradient that a truncated backward may lose: half a float32 rounding
 MEND_FROM = 32  # chunks from which a round of simultaneous repairs pays
 
 
@@ -118,7 +118,7 @@ def plan_backward(T, N, bound, itemsize=4, chunk=0):
     how = (
         "two passes with exact carries"
         if twice
-        else f"warm-up {need} steps, gates at most {bound:.3g}, error below 1e-8"
+        else f"warm-up {need} steps, gates at most {bound:.3g}, error below 2^-24"
     )
     return Plan(
         "chunks", size, need, f"backward in {count} chunks of {size}: {how}; predicted {time:.0f} us.", two_passes=twice

@@ -8,7 +8,7 @@ state after step t,
 
 and c = 1 or 1 - s when the reset is detached. g is the gradient of the input. Only the input and every U-th state are read.
 Chunks are made independent in one of two ways. TRUNCATED: start ``warmup`` steps further right from w = 0, which errs by at most
-(bound of decay c)^warmup times w; the planner knows the bound and allows 1e-8. TWO PASSES: the first pass leaves for each chunk
+(bound of decay c)^warmup times w; the planner knows the bound and allows 2^-24. TWO PASSES: the first pass leaves for each chunk
 its own w and the product of its gates decay c, `_carry` combines them right to left, the second pass starts from the true w.
 """
 

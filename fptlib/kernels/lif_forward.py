@@ -163,10 +163,10 @@ def _mend(
     true = tl.load(end + (j - 1) * N + n, mask=inside, other=0.0)
     if tl.max(((mine != true) & inside).to(tl.int32), 0) > 0:
         tl.atomic_add(repaired + tl.program_id(0), 1)
-        decay = parameter(decay, n, inside, DECAY)
-        threshold = parameter(threshold, n, inside, THRESHOLD)
-        v_reset = parameter(v_reset, n, inside, V_RESET)
-        repair(x, decay, threshold, v_reset, spikes, membrane, states, start, end, final, j, n, inside,
+        d = parameter(decay, n, inside, DECAY)
+        th = parameter(threshold, n, inside, THRESHOLD)
+        r = parameter(v_reset, n, inside, V_RESET)
+        repair(x, d, th, r, spikes, membrane, states, start, end, final, j, n, inside,
                T, N, chunk, RESET, STATE, U)  # fmt: skip
 
 
