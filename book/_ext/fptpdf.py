@@ -105,7 +105,7 @@ def raw_to_pictures(app, doctree):
         text = node.astext()
         if "html" not in node.get("format", ""):
             continue
-        name = re.search(r'<div class="([\w-]+)"', text)
+        name = re.search(r'<div (?:class|id)="([\w-]+)"', text)
         still = HERE.parent / "_print" / f"{name[1]}.pdf" if name else None
         if "<svg" in text:
             path = picture(f"{app.env.docname}-{count}", svg_of(text), app)

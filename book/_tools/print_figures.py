@@ -18,7 +18,7 @@ PAGE = """<!doctype html><meta charset="utf-8"><style>
 html, body {{ margin: 0; padding: 0; background: white; color: #1c2430; font-family: "DejaVu Sans Condensed", sans-serif;
   width: {width}px; --pst-color-text-base: #1c2430; --pst-color-primary: #0f4c81; --pst-color-secondary: #b4540a }}
 input, select, button, label:has(select), label:has([type=checkbox]) {{ display: none !important }}
-</style><div id="frame">{body}</div><script src="{script}"></script>
+</style><div id="frame">{body}</div>{scripts}
 <script>addEventListener("load", () => setTimeout(() => {{
   document.documentElement.dataset.height = Math.ceil(Math.max(document.getElementById("frame").getBoundingClientRect().height, document.body.scrollHeight)) + 16
 }}, 500))</script>"""
@@ -39,15 +39,14 @@ def chromium(*arguments):
     return subprocess.run([name, *options, *arguments], check=True, capture_output=True, text=True).stdout
 
 
-def still(script, body, target):
+def still(scripts, body, target):
     """The figure is laid out once to learn its height, and once more on a page of that size."""
+    scripts = "".join(f'<script src="{(ROOT / name).as_uri()}"></script>' for name in scripts)
     with tempfile.TemporaryDirectory() as folder:
         page = Path(folder) / "figure.html"
         height = 900
         for last in (False, True):
-            page.write_text(
-                PAGE.format(width=WIDTH, height=height, body=body, script=script.as_uri()), encoding="utf-8"
-            )
+            page.write_text(PAGE.format(width=WIDTH, height=height, body=body, scripts=scripts), encoding="utf-8")
             if not last:
                 height = int(
                     re.search(
@@ -58,16 +57,17 @@ def still(script, body, target):
 
 
 def main():
-    """Every raw block of the book that loads a script becomes one PDF, named after the class of its box."""
+    """Every raw block of the book that loads a script becomes one PDF, named after the class or id of its first box."""
     folder = ROOT / "book" / "_print"
     folder.mkdir(exist_ok=True)
     for path in sorted((ROOT / "book").glob("*.md")):
         for block in re.findall(r"^```\{raw\} html\n(.*?)^```", path.read_text(encoding="utf-8"), re.M | re.S):
-            script = re.search(r'<script src="\.\./(_static/[\w-]+\.js)"', block)
-            if script:
-                body = re.search(r'<div class="([\w-]+)"[^>]*></div>', block)
-                still(ROOT / script[1], body[0], folder / f"{body[1]}.pdf")
-                print(f"book/_print/{body[1]}.pdf")
+            scripts = re.findall(r'<script src="\.\./(_static/[\w-]+\.js)"', block)
+            if scripts:
+                name = re.search(r'<div (?:class|id)="([\w-]+)"', block)[1]
+                body = re.sub(r"<(script|noscript).*?</\1>", "", block, flags=re.S)
+                still(scripts, body, folder / f"{name}.pdf")
+                print(f"book/_print/{name}.pdf")
 
 
 if __name__ == "__main__":
