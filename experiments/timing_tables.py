@@ -1,0 +1,172 @@
+"""The numbers of the chapter on time, from the record: the tables in its page and the data of its moving figure.
+
+    python -m experiments.timing_tables          rewrite both from experiments/results/timing.json
+
+A test fails when page or figure and record differ.
+"""
+
+import json
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = ROOT / "experiments" / "results" / "timing.json"
+PAGE = ROOT / "book" / "14-time.md"
+DATA = ROOT / "_static" / "timing-data.js"
+SHOWN = ((16, 2**22), (128, 2**18), (1024, 2**14), (1024, 1024), (4096, 1024), (8192, 64))
+NAMES = {
+    "fptlib": "exact replay (fptlib)",
+    "spikingjelly": "SpikingJelly 2.0.0",
+    "torch.compile loop": "loop, torch.compile",
+    "naive loop": "loop, PyTorch",
+    "snntorch": "snnTorch 1.0.0",
+    "fpt dense tf32": "FPT K = 3, dense TF32",
+    "fpt dense fp32": "FPT K = 3, dense float32",
+    "fpt scan": "FPT K = 3, fused",
+}
+
+
+def cell(timing, impl, T, N, decay, mode="fwd+bwd", reset="soft", dtype="float32", case=None):
+    """The one record of a cell, or None where it was not measured."""
+    wanted = {"impl": impl, "T": T, "N": N, "decay": decay, "mode": mode, "reset": reset, "dtype": dtype}
+    for row in timing["records"]:
+        if all(row[k] == v for k, v in wanted.items()) and row.get("case") == case:
+            return row
+    return None
+
+
+def size(number):
+    """16384 as 16k, 2^22 as 4.2M."""
+    if number >= 1e6:
+        return f"{number / 1e6:.1f}M"
+    return f"{number // 1024}k" if number >= 1024 and number % 1024 == 0 else str(number)
+
+
+def significant(value):
+    """Three significant digits, no exponent; a dash where nothing was measured."""
+    if value is None:
+        return "–"
+    return f"{value:.3g}" if value < 100 else f"{value:.0f}"
+
+
+def ratio_table(timing):
+    """Kernel and eager time, forward and backward, beside SpikingJelly's."""
+    rows = [
+        "| $T$ | $N$ | decay | replay, ms | of the roof | loop, ms | kernel ratio | eager ratio |",
+        "|" + "---:|" * 8,
+    ]
+    for T, N in SHOWN:
+        for decay in (0.5, 0.9):
+            a, b = (cell(timing, impl, T, N, decay) for impl in ("fptlib", "spikingjelly"))
+            values = (
+                size(T), size(N), decay, significant(a["kernel_ms"]), f"{a['roof_fraction']:.2f}",
+                significant(b["kernel_ms"]), significant(b["kernel_ms"] / a["kernel_ms"]),
+                significant(b["eager_ms"] / a["eager_ms"]),
+            )  # fmt: skip
+            rows.append("| " + " | ".join(map(str, values)) + " |")
+    return "\n".join(rows)
+
+
+def all_table(timing):
+    """Every implementation at one small and one large layer, decay 0.5, with the spikes that differ."""
+    head = (
+        "| implementation | spikes that differ | forward, ms | both, ms | both, eager ms | bytes kept per neuron-step |"
+    )
+    parts = []
+    for T, N in ((1024, 1024), (16, 2**22)):
+        rows = [f"$T$ = {T}, $N$ = {size(N)}:\n", head, "|---|---:|---:|---:|---:|---:|"]
+        for impl, name in NAMES.items():
+            fwd, both = (cell(timing, impl, T, N, 0.5, mode) for mode in ("fwd", "fwd+bwd"))
+            if fwd or both:
+                wrong = (fwd or both)["mismatches"]
+                kept = f"{both['saved_bytes'] / T / N:.2f}" if both else "–"
+                times = [significant(r["kernel_ms"]) if r else "–" for r in (fwd, both)]
+                times.append(significant(both["eager_ms"]) if both else "–")
+                rows.append(f"| {name} | {wrong:,} | " + " | ".join(times) + f" | {kept} |")
+        parts.append("\n".join(rows))
+    return "\n\n".join(parts)
+
+
+def bad_table(timing):
+    """The inputs and decays made to break chunks."""
+    cases = (("constant", 0.5), ("dense", 0.5), ("dense", 0.9), (None, 0.98), (None, 0.99))
+    rows = [
+        "| input | decay | $T$ | $N$ | replay, ms | of the roof | loop, ms |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for case, decay in cases:
+        for T, N in ((4096, 1024), (1024, 16384)):
+            a, b = (cell(timing, impl, T, N, decay, case=case) for impl in ("fptlib", "spikingjelly"))
+            if a:
+                loop = significant(b["kernel_ms"]) if b else "–"
+                values = (
+                    case or "random",
+                    decay,
+                    T,
+                    size(N),
+                    significant(a["kernel_ms"]),
+                    f"{a['roof_fraction']:.2f}",
+                    loop,
+                )
+                rows.append("| " + " | ".join(map(str, values)) + " |")
+    return "\n".join(rows)
+
+
+def network_table(timing):
+    """One training step of the 700-128-128-20 network."""
+    rows = [
+        "| decay | products in | implementation | loss | kernel, ms | eager, ms | peak memory, MB |",
+        "|---:|---|---|---:|---:|---:|---:|",
+    ]
+    for r in timing["networks"]:
+        name = NAMES.get(r["impl"], r["impl"])
+        if "kernel_ms" in r:
+            times = f"{significant(r['kernel_ms'])} | {significant(r['eager_ms'])} | {r['peak_bytes'] / 1e6:.0f}"
+            rows.append(f"| {r['decay']} | {r['matmul']} | {name} | {r['loss']:.5f} | {times} |")
+    return "\n".join(rows)
+
+
+BLOCKS = {"ratios": ratio_table, "all": all_table, "bad": bad_table, "networks": network_table}
+
+
+def page_with_tables(text, timing):
+    """The page with each block between its two comment lines replaced by the record's."""
+    for name, build in BLOCKS.items():
+        pattern = re.compile(rf"(% begin {name}\n).*?(\n% end {name})", re.S)
+        if not pattern.search(text):
+            raise ValueError(f"the page has no block '% begin {name}' ... '% end {name}'.")
+        text = pattern.sub(lambda m, b=build: f"{m[1]}\n{b(timing)}\n{m[2]}", text)
+    return text
+
+
+def figure_data(timing):
+    """JavaScript for the page: [implementation, T, N, decay, mode, kernel ms, eager ms, spikes that differ, roof]."""
+    rows = [
+        [
+            r["impl"],
+            r["T"],
+            r["N"],
+            r["decay"],
+            r["mode"],
+            r["kernel_ms"],
+            r["eager_ms"],
+            r["mismatches"],
+            r["roof_fraction"],
+        ]
+        for r in timing["records"]
+        if r["impl"] in NAMES and r["reset"] == "soft" and r["dtype"] == "float32" and "case" not in r
+    ]
+    names = json.dumps(NAMES)
+    body = ",\n".join(json.dumps(row) for row in rows)
+    return f"window.FPT_TIMING = {{names: {names}, device: {json.dumps(timing['header']['device'])}, rows: [\n{body}\n]}};\n"
+
+
+def main():
+    timing = json.loads(RECORD.read_text())
+    PAGE.write_text(page_with_tables(PAGE.read_text(), timing))
+    DATA.write_text(figure_data(timing))
+    print("wrote", PAGE.name, "and", DATA.name)
+
+
+if __name__ == "__main__":
+    main()
