@@ -4,8 +4,8 @@ import base64
 import json
 
 import pytest
-from experiments.timing_tables import DATA, PAGE, ROOT, SHOWN, cell, figure_data, page_with_tables
 
+from experiments.timing_tables import DATA, PAGE, ROOT, SHOWN, cell, figure_data, page_with_tables
 from fptlib.data import results
 
 TIMING = results("timing")
