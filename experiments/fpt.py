@@ -7,7 +7,9 @@ makes a GPU wait. This layer does not, so that the published method is timed at 
 import torch
 from torch import nn
 
+from fptlib.adjoints import Flattened
 from fptlib.parallel.form import lower_toeplitz, over_time
+from fptlib.solvers import Bernoulli
 
 PUBLISHED = {3: (1.0, 3.0, 12.0)}  # the released script of the sequential task
 
@@ -17,33 +19,6 @@ def published_slopes(k):
     if k in PUBLISHED:
         return PUBLISHED[k]
     return tuple(12.0 ** (i / (k - 1)) for i in range(k)) if k > 1 else (12.0,)
-
-
-class _Flatter(torch.autograd.Function):
-    """sigmoid(slope x) forwards, the derivative of the flatter sigmoid(back x) backwards."""
-
-    @staticmethod
-    def forward(ctx, x, slope, back):
-        ctx.save_for_backward(x)
-        ctx.back = back
-        return torch.sigmoid(slope * x)
-
-    @staticmethod
-    def backward(ctx, grad):
-        p = torch.sigmoid(ctx.back * ctx.saved_tensors[0])
-        return grad * ctx.back * p * (1 - p), None, None
-
-
-class _Draw(torch.autograd.Function):
-    """A Bernoulli draw from a probability; the gradient passes through unchanged."""
-
-    @staticmethod
-    def forward(ctx, probability, generator):
-        return torch.bernoulli(probability, generator=generator)
-
-    @staticmethod
-    def backward(ctx, grad):
-        return grad, None
 
 
 class FPTLayer(nn.Module):
@@ -80,10 +55,10 @@ class FPTLayer(nn.Module):
         leak = self.leak(x.shape[0], x)
         free, feedback = over_time(leak, x), self.threshold * leak.tril(-1)
         first = free - self.guess * feedback.sum(1).reshape(-1, *(1,) * (x.ndim - 1)) if self.guess else free
-        spikes = _Flatter.apply(first - self.threshold, self.slopes[0], self.back[0])
+        spikes = Flattened.apply(first - self.threshold, self.slopes[0], self.back[0])
         for slope, back in zip(self.slopes[1:], self.back[1:]):
-            spikes = _Flatter.apply(free - over_time(feedback, spikes) - self.threshold, slope, back)
-        return _Draw.apply(spikes, self.generator) if self.sample else spikes
+            spikes = Flattened.apply(free - over_time(feedback, spikes) - self.threshold, slope, back)
+        return Bernoulli.apply(spikes, self.generator) if self.sample else spikes
 
     def __deepcopy__(self, memo):
         """A copy with its own parameters that draws from the same generator (a generator cannot be copied)."""

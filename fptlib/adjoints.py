@@ -178,15 +178,15 @@ class _AsRun(NeuronSpec):
         """Spikes [T, P, ...] from C u - theta, with the backward slope of their sweep. Book: thm-unrolled-neumann"""
         if slope not in self.backward:
             return super().emit(distance, slope)
-        return _Flattened.apply(distance, slope, self.backward[slope])
+        return Flattened.apply(distance, slope, self.backward[slope])
 
     def coefficients(self, x, spikes, *late):
         """As `NeuronSpec.coefficients`, [T, ...]; a detached reset takes spikes as numbers. Book: thm-unrolled-neumann"""
         return super().coefficients(x, spikes.detach() if self.detach_reset else spikes, *late)
 
 
-class _Flattened(torch.autograd.Function):
-    """sigmoid(slope x) forward, the derivative of sigmoid(back x) backward."""
+class Flattened(torch.autograd.Function):
+    """sigmoid(slope x) forward, the derivative of sigmoid(back x) backward; [...] -> [...]. Book: thm-unrolled-neumann"""
 
     @staticmethod
     def forward(ctx, x, slope, back):

@@ -95,7 +95,7 @@ class FixedPoint:
             before, spikes = spikes, spec.emit(spec.sense_all(membrane), slope)
             residuals.append(int(((before > 0.5) != (spikes > 0.5)).sum()))
         if self.sample:
-            spikes = _Bernoulli.apply(spikes, self.generator)
+            spikes = Bernoulli.apply(spikes, self.generator)
         return finish(spec, membrane, spikes, self.sweeps, residuals, self.slopes is not None)
 
     def _until_certified(self, spec, x, v0):
@@ -145,8 +145,8 @@ def dense_linear(spec, x, spikes, v0):
     return (kernel @ first.flatten(1)).reshape(first.shape)
 
 
-class _Bernoulli(torch.autograd.Function):
-    """Draw spikes from probabilities; the backward pass is the identity, as in the released code."""
+class Bernoulli(torch.autograd.Function):
+    """Draw spikes from probabilities [...]; the backward pass is the identity, as in the released code. Book: alg-fpt"""
 
     @staticmethod
     def forward(ctx, probability, generator):
