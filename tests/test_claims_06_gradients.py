@@ -1,7 +1,5 @@
 """Every statement of the chapter on gradients, on random and adversarial inputs. The oracle is NumPy; fptlib is what is tested."""
 
-import base64
-import json
 from pathlib import Path
 
 import numpy as np
@@ -376,22 +374,6 @@ def test_exercise_adaptive_threshold_recurrence():
         pair = M @ pair + h * weight[t] * np.array([1, -beta])
         found[t] = pair[0]
     assert np.allclose(found, x.grad.numpy(), atol=1e-12)
-
-
-@pytest.mark.parametrize("stem,name", [("06-gradients", "gradient-error"), ("08-picard-jacobi-newton", "sweeps-map")])
-def test_static_figure_is_the_one_the_notebook_drew(stem, name):
-    cells = json.loads((ROOT / "notebooks" / f"{stem}.ipynb").read_text(encoding="utf-8"))["cells"]
-    drawn = [
-        output["data"]["image/png"]
-        for cell in cells
-        if f"# figure: {name}" in "".join(cell["source"])
-        for output in cell["outputs"]
-        if "image/png" in output.get("data", {})
-    ]
-    assert len(drawn) == 1
-    assert base64.b64decode("".join(drawn[0])) == (ROOT / "_static" / f"{name}.png").read_bytes(), (
-        f"_static/{name}.png is not the picture in {stem}.ipynb: copy it again"
-    )
 
 
 def test_newton_and_exact_give_the_derivative_whatever_found_the_train():

@@ -1,11 +1,6 @@
 """The chapter on time against its record: every table, figure and sentence with a number."""
 
-import base64
-import json
-
-import pytest
-
-from experiments.timing_tables import DATA, PAGE, ROOT, SHOWN, cell, figure_data, page_with_tables
+from experiments.timing_tables import DATA, PAGE, SHOWN, cell, figure_data, page_with_tables
 from fptlib.data import results
 
 TIMING = results("timing")
@@ -19,19 +14,6 @@ def test_tables_and_moving_figure_are_the_record():
     text = PAGE.read_text()
     assert page_with_tables(text, TIMING) == text, "run: python -m experiments.timing_tables"
     assert DATA.read_text() == figure_data(TIMING)
-
-
-@pytest.mark.parametrize("name", ["time-roof", "time-crossover"])
-def test_static_figures_are_the_ones_the_notebook_drew(name):
-    cells = json.loads((ROOT / "notebooks" / "14-time.ipynb").read_text())["cells"]
-    drawn = [
-        output["data"]["image/png"]
-        for one in cells
-        if f"# figure: {name}\n" in "".join(one["source"])
-        for output in one["outputs"]
-        if "image/png" in output.get("data", {})
-    ]
-    assert base64.b64decode("".join(drawn[0])) == (ROOT / "_static" / f"{name}.png").read_bytes()
 
 
 def test_exact_everywhere():
