@@ -28,6 +28,7 @@ from fptlib import (
     solve,
 )
 from fptlib.parallel import IPSU, PRF, PSN, PSU, MaskedPSN, NoResetLIF, SlidingPSN
+from fptlib.surrogates import spike
 
 SURROGATES = {"sigmoid": Sigmoid, "atan": ATan, "triangle": Triangle}
 
@@ -62,6 +63,28 @@ class LearnedLIF(nn.Module):
         neuron = lif(self.decay, surrogate=self.surrogate)
         run = solve(neuron, x, self.solver, adjoint=self.adjoint, backend=self.backend, validate=False)
         return run.spikes
+
+
+class LoopLIF(nn.Module):
+    """The loop everybody writes: step by step through time, and autograd back through every step."""
+
+    def __init__(self, decay, surrogate, start=0.5):
+        super().__init__()
+        self.raw = nn.Parameter(torch.logit(torch.tensor(start))) if decay == "learned" else None
+        self.fixed, self.surrogate = decay, surrogate
+
+    @property
+    def decay(self):
+        return self.fixed if self.raw is None else torch.sigmoid(self.raw)
+
+    def forward(self, x):
+        """Spikes [T, ...] for a current [T, ...]: u = decay v + x, s = [u >= 1], v = u - s."""
+        decay, v, spikes = self.decay, torch.zeros_like(x[0]), []
+        for now in x.unbind(0):
+            u = decay * v + now
+            spikes.append(spike(u - 1.0, self.surrogate))
+            v = u - spikes[-1]
+        return torch.stack(spikes)
 
 
 @dataclass(frozen=True)
@@ -108,7 +131,7 @@ def _spikingjelly(decay, k, steps, surrogate, options):
 
 ARMS = {
     "lif-exact": Arm(_lif(lambda k: Replay(), lambda k: Exact()), learns=True, deploys=True),
-    "lif-loop": Arm(_lif(lambda k: Sequential(), lambda k: Exact()), learns=True, deploys=True),
+    "lif-loop": Arm(lambda d, k, steps, s, o: LoopLIF(d, s, o.get("start", 0.5)), learns=True, deploys=True),
     "lif-detached": Arm(_lif(lambda k: Replay(), lambda k: Detached()), learns=True, deploys=True),
     "lif-truncated": Arm(_lif(lambda k: Replay(), Truncated), has_k=True, learns=True, deploys=True),
     "fpt": Arm(_fpt(sample=True), has_k=True, learns=True, deploys=True),
@@ -166,7 +189,7 @@ def as_sequential_lif(network, solver=None):
     """
     deployed = copy.deepcopy(network).eval()
     for place in neurons(deployed):
-        if not isinstance(place.layer, (SpikingLayer, LearnedLIF, FPTLayer)):
+        if not isinstance(place.layer, (SpikingLayer, LearnedLIF, LoopLIF, FPTLayer)):
             raise ValueError(
                 f"as_sequential_lif: {type(place.layer).__name__} is not meant as a LIF; it has no such twin."
             )

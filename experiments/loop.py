@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from experiments.graph import Replayed
 from experiments.workers import Workers
 
 WARM_STEPS = 3  # of each process, left out of the step time
@@ -35,6 +36,8 @@ class Plan:
     smoothing: float = 0.0
     patience: int | None = None  # epochs without a better validation score
     bf16: bool = False
+    tf32: bool = False  # matrix products of float32 in 19 bits, on GPUs that can
+    graph: bool = False  # on a GPU: record the step once and replay it (graph.py)
     eval_batch: int = 1000
     targets: tuple = ()  # validation scores whose time is recorded
 
@@ -61,6 +64,7 @@ class State:
     step_ms: list = field(default_factory=list)
     peak_bytes: int | None = None
     time_to: dict = field(default_factory=dict)
+    epochs_to: dict = field(default_factory=dict)
     log: list = field(default_factory=list)
     diverged: bool = False
 
@@ -75,7 +79,8 @@ def make_optimiser(network, plan):
     if plan.optimiser == "sgd":
         return torch.optim.SGD(network.parameters(), plan.rate, plan.momentum, weight_decay=plan.weight_decay)
     kind = torch.optim.Adam if plan.optimiser == "adam" else torch.optim.AdamW
-    return kind(network.parameters(), plan.rate, weight_decay=plan.weight_decay)
+    capturable = plan.graph and next(network.parameters()).is_cuda  # counts its steps on the device
+    return kind(network.parameters(), plan.rate, weight_decay=plan.weight_decay, capturable=capturable)
 
 
 def fit(learner, plan, stem, digest, device="cpu", workers=Workers(), budget_s=None, pause=None, talk=print):
@@ -90,14 +95,16 @@ def fit(learner, plan, stem, digest, device="cpu", workers=Workers(), budget_s=N
         The `State`; ``state.over(plan)`` says whether training is complete, and then the network has its best weights.
     """
     network = workers.wrap(learner.network)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = plan.tf32
     optimiser = make_optimiser(network, plan)
     state = restore(stem, digest, learner, optimiser)
+    stepper = make_stepper(learner, network, optimiser, plan, device, workers)
     begin, first = time.perf_counter(), state.epoch
     while not state.over(plan):
         spent = workers.agree(time.perf_counter() - begin)
         if (budget_s is not None and spent > budget_s) or (pause is not None and state.epoch - first >= pause):
             return state
-        one_epoch(learner, network, optimiser, plan, state, device, workers)
+        one_epoch(learner, network, stepper, plan, state, device, workers)
         if workers.first:
             save(stem, digest, learner, optimiser, state)
             shown = " ".join(f"{k} {v:.4g}" for k, v in state.log[-1].items() if isinstance(v, float))
@@ -107,30 +114,58 @@ def fit(learner, plan, stem, digest, device="cpu", workers=Workers(), budget_s=N
     return state
 
 
-def one_epoch(learner, network, optimiser, plan, state, device, workers):
+def make_stepper(learner, network, optimiser, plan, device, workers):
+    """A function index -> loss that takes one training step, as it is or captured."""
+    step = Step(learner, network, optimiser, plan)
+    if plan.graph and torch.device(device).type == "cuda" and workers.count == 1:
+        return Replayed(step, learner.generators.values())
+    return step
+
+
+class Step:
+    """One step of training: loss of some examples, gradients, clip, update."""
+
+    def __init__(self, learner, network, optimiser, plan):
+        self.learner, self.network, self.optimiser, self.plan = learner, network, optimiser, plan
+        on_device = optimiser.defaults.get("capturable", False)
+        self.rate = torch.zeros((), device=next(network.parameters()).device) if on_device else None
+
+    def begin(self, rate):
+        """Before an epoch: the learning rate. Returns whether a recording of the step has it as a constant."""
+        if self.rate is not None:
+            rate = self.rate.fill_(rate)
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
+        return self.rate is None
+
+    def __call__(self, index):
+        loss = self.learner.loss(self.network, index)
+        self.optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        if self.plan.clip is not None:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.plan.clip)
+        self.optimiser.step()
+        return loss.detach()
+
+
+def one_epoch(learner, network, stepper, plan, state, device, workers):
     """One pass over the training part, then one look at validation."""
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
-    for group in optimiser.param_groups:
-        group["lr"] = plan.rate_at(state.epoch)
     if hasattr(learner, "progress"):
         learner.progress(state.epoch / plan.epochs)
+    stepper.begin(plan.rate_at(state.epoch))
     network.train()
-    order = torch.randperm(learner.size, generator=learner.generators["order"])
+    order = torch.randperm(learner.size, generator=learner.generators["order"]).to(device)
     size = min(plan.batch, learner.size)
     clock, total, begin = Clock(on_gpu), 0.0, time.perf_counter()
     batches = order[: learner.size // size * size].split(size)  # a last, smaller batch is left out
     for index in batches:
         clock.start()
-        loss = learner.loss(network, workers.share(index))
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()
-        if plan.clip is not None:
-            nn.utils.clip_grad_norm_(network.parameters(), plan.clip)
-        optimiser.step()
+        loss = stepper(workers.share(index))
         clock.stop()
-        total = total + loss.detach()
+        total = total + loss
     mean_loss = workers.agree(float(total) / len(batches))  # waits for the device
     state.train_s += time.perf_counter() - begin
     state.step_ms.append(clock.median(skip=WARM_STEPS if not state.step_ms else 0))
@@ -144,6 +179,7 @@ def one_epoch(learner, network, optimiser, plan, state, device, workers):
     for target in plan.targets:
         if score >= target:
             state.time_to.setdefault(str(target), state.train_s)
+            state.epochs_to.setdefault(str(target), state.epoch + 1)
     if score > state.best:
         state.best, state.best_epoch = score, state.epoch
         state.best_weights = {k: v.detach().cpu().clone() for k, v in learner.network.state_dict().items()}

@@ -1,16 +1,22 @@
 """Results as JSON: a header that says where the numbers come from, and a list of records.
 
 python -m experiments.record experiments/results/accuracy.json .data/runs/*.json      merges parts into one file
+
+``--steps FILE`` (of experiments.steps) puts in the time of a step, measured alone on the GPU. The merged file is kept small:
+six digits, training curves of one seed, what a data set is once in the header ("data").
 """
 
 import argparse
 import json
 import math
+import os
 import platform
 import shlex
+import statistics
 import subprocess
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 
 import numpy
@@ -50,6 +56,7 @@ FORECASTING = (
     "params",
     "train_s",
 )
+STEPS = ("task", "shape", "arm", "decay", "k", "step_ms", "graph_ms", "peak_bytes")
 KEYS = {  # what names a record: two records with the same values of these are the same experiment
     ACCURACY: ("task", "network", "arm", "decay", "k", "seed", "part"),
     FORECASTING: (
@@ -67,10 +74,17 @@ KEYS = {  # what names a record: two records with the same values of these are t
     ),
 }
 HEADER = ("device", "driver", "versions", "date", "commit", "command")
+DIGITS = 6
+SHARED = 1  # processes on this device; experiments.worker sets it
+STARTED = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
 
 
-def header(command=None):
-    """Device, driver, versions, date, commit and command of this process."""
+@lru_cache
+def header(command=None, shared=1):
+    """Device, driver, versions, date, commit and command of this process; ``shared`` processes were on the device.
+
+    Where the checkout is not a git repository, FPTLIB_COMMIT says the commit.
+    """
     on_gpu = torch.cuda.is_available()
     versions = {"python": platform.python_version(), "torch": torch.__version__, "numpy": numpy.__version__}
     if on_gpu:
@@ -82,9 +96,11 @@ def header(command=None):
         "device": torch.cuda.get_device_name() if on_gpu else f"CPU: {platform.processor() or platform.machine()}",
         "driver": _ask("nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader").split("\n")[0] or None,
         "versions": versions | {"fptlib": fptlib.__version__},
-        "date": time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime()),
-        "commit": (_ask("git", "rev-parse", "HEAD") or "unknown") + (" with changes" if dirty else ""),
+        "date": STARTED,
+        "commit": (_ask("git", "rev-parse", "HEAD") or os.environ.get("FPTLIB_COMMIT") or "unknown")
+        + (" with changes" if dirty else ""),
         "command": command or shlex.join(["python", *_as_typed()]),
+        "shared": shared,
     }
 
 
@@ -124,7 +140,7 @@ def check(record, fields):
 def write(path, records, fields=ACCURACY, head=None):
     """Write {header, records} as JSON, one record a line."""
     rows = ",\n".join("  " + json.dumps(check(record, fields), allow_nan=False) for record in records)
-    text = json.dumps({"header": head or header()}, indent=1)[:-2]
+    text = json.dumps({"header": head or header(shared=SHARED)}, indent=1)[:-2]
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(f'{text},\n "records": [\n{rows}\n ]\n}}\n', encoding="utf-8")
@@ -135,39 +151,105 @@ def fields_of(records):
     return FORECASTING if records and "dataset" in records[0] else ACCURACY
 
 
-def merge(paths, out, command=None):
+def merge(paths, out, command=None, steps=None):
     """Join result files into one; each record keeps the number of the header ("run") it was made under.
+
+    Args:
+        steps: path of a file of `experiments.steps`; its times and memory replace those of a run that shared its GPU.
 
     Raises:
         ValueError: two records with the same name (task, arm, seed, ...), or a file without records.
     """
-    runs, records, seen = [], [], {}
+    runs, records, seen, what = [], [], {}, {}
     for path in map(Path, paths):
         part = json.loads(path.read_text(encoding="utf-8"))
         if not part.get("records"):
             raise ValueError(f"{path} holds no records.")
         heads = part["header"].get("runs", [part["header"]])
+        runs += [head for head in heads if head not in runs]
+        what |= part["header"].get("data", {})
         fields = fields_of(part["records"])
         for record in part["records"]:
             key = tuple(str(record.get(name)) for name in KEYS[fields])
             if key in seen:
                 raise ValueError(f"{path} and {seen[key]} both hold {key}; merge each record once.")
             seen[key] = path
-            records.append(record | {"run": len(runs) + record.get("run", 0)})
-        runs += heads
+            head = heads[record.get("run", 0)]
+            records.append(record | {"run": runs.index(head), "shared": head.get("shared", 1)})
+    if steps:
+        records += add_steps(records, json.loads(Path(steps).read_text(encoding="utf-8")), runs)
+    records = sorted(slim(records, what), key=lambda r: [str(r.get(n)) for n in KEYS[fields]])
     same = {name: runs[0][name] if all(r[name] == runs[0][name] for r in runs) else "see runs" for name in HEADER}
-    head = same | {"command": command or shlex.join(["python", *_as_typed()]), "runs": runs}
-    write(out, sorted(records, key=lambda r: [str(r.get(n)) for n in KEYS[fields]]), fields, head)
+    head = same | {"command": command or shlex.join(["python", *_as_typed()]), "data": what, "runs": runs}
+    write(out, records, fields, head)
     return records
+
+
+def add_steps(records, timed, runs):
+    """Put step_ms, graph_ms and peak_bytes of `experiments.steps` into the records of the same shape, arm, decay and K.
+
+    A time that no record has (raw speech is there for time alone) becomes a record of its own, without accuracies.
+    """
+    name = lambda r: tuple(str(r[key]) for key in ("shape", "arm", "decay", "k"))
+    times, used = {name(r): r for r in timed["records"]}, set()
+    runs.append(timed["header"])
+    for record in records:
+        found = times.get(name(record), {})
+        used.add(name(record))
+        record |= {key: found.get(key) for key in ("step_ms", "graph_ms", "peak_bytes", "why_no_graph")}
+        if found and found["step_ms"] and record.get("epochs_to"):
+            a_step = found["step_ms"] / 1e3 * (record["examples"] // record["batch"])
+            record["time_to"] = {target: epochs * a_step for target, epochs in record["epochs_to"].items()}
+        else:
+            record["time_to"] = {}
+    bare = dict.fromkeys(ACCURACY)
+    rest = [r for key, r in times.items() if key not in used]
+    return [
+        bare | r | {"run": len(runs) - 1, "shared": 1, "part": f"{r['steps']} steps; time and memory"} for r in rest
+    ]
+
+
+def slim(records, what):
+    """The same records in few bytes: see the head of this file. ``what`` collects the descriptions of the data."""
+    kept = []
+    for record in records:
+        record = dict(record)
+        if "what" in record:
+            what[record.get("task") or record["dataset"]] = record.pop("what")
+        if "curve" in record and record["seed"] != 0:
+            del record["curve"]
+        for row in record.get("curve", []):
+            row |= {"neurons": json.loads(row["neurons"])} if isinstance(row.get("neurons"), str) else {}
+        if record.get("missing"):
+            channels = [value for value in record["r2_per_channel"] or [] if value is not None]
+            record |= {"r2_channel_median": statistics.median(channels) if channels else None, "r2_per_channel": None}
+            record = {
+                key: value for key, value in record.items() if key not in ("neurons", "width", "step_ms", "epochs")
+            }
+        kept.append(rounded(record))
+    return kept
+
+
+def rounded(value):
+    """Floats to `DIGITS` significant digits, in dicts and lists too."""
+    if isinstance(value, dict):
+        return {name: rounded(entry) for name, entry in value.items()}
+    if isinstance(value, list):
+        return [rounded(entry) for entry in value]
+    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out")
-    parser.add_argument("parts", nargs="+")
+    parser.add_argument("parts", nargs="+", help="result files, or folders of them")
+    parser.add_argument("--steps", type=Path, help="file of experiments.steps")
     asked = parser.parse_args()
-    records = merge(asked.parts, asked.out)
-    print(f"{len(records)} records from {len(asked.parts)} files in {asked.out}")
+    parts = [
+        file for part in map(Path, asked.parts) for file in (sorted(part.glob("*.json")) if part.is_dir() else [part])
+    ]
+    records = merge(parts, asked.out, steps=asked.steps)
+    print(f"{len(records)} records from {len(parts)} files in {asked.out}")
 
 
 if __name__ == "__main__":

@@ -58,6 +58,17 @@ class Classifier:
         arms.set_progress(self.network, fraction)
 
 
+def shape_of(run):
+    """What decides the time of a step beside the arm: task layout, network, batch, number formats."""
+    layout = run.task["name"]
+    for tail in ("-fashion-mnist", "-mnist"):  # the same shapes
+        layout = layout.removesuffix(tail)
+    layout = layout.replace("permuted", "pixels") + "".join(f"-{v}" for v in [run.task.get("steps")] if v)
+    network = "-".join(str(v) for v in run.network.values())
+    formats = "".join(f"-{name}" for name in ("bf16", "tf32") if run.train.get(name))
+    return f"{layout} {network} B{run.train['batch']}{formats}"
+
+
 def use_kernels(network, device):
     """On a GPU the exact arms must run the kernels, or say why not; elsewhere nothing changes."""
     for place in arms.neurons(network):
@@ -111,7 +122,8 @@ def finish(run, learner, state):
     timed = state.step_ms[1:] or state.step_ms
     made |= {"step_ms": sorted(timed)[len(timed) // 2], "train_s": state.train_s, "peak_bytes": state.peak_bytes}
     made |= {"time_to": state.time_to, "best_epoch": state.best_epoch, "diverged": state.diverged, "steps": task.steps}
-    made |= {"batch": plan.batch, "bf16": plan.bf16, "what": task.what, "note": task.note, "part": task.note}
+    made |= {"batch": plan.batch, "bf16": plan.bf16, "tf32": plan.tf32, "shape": shape_of(run)}
+    made |= {"what": task.what, "part": task.note, "examples": learner.size, "epochs_to": state.epochs_to}
     made |= {"params": sum(p.numel() for p in network.parameters()), "settings": run.digest, "curve": state.log}
     made["backend"] = sorted({getattr(p.layer, "backend", "torch") for p in arms.neurons(network)})
     return record.finite(made)

@@ -111,7 +111,7 @@ def coarse_reach(spec, x, v0):
     gate = stack_matrix(spec.transition, x[0]).abs()[None]
     drive = stack_matrix([spec.drive], x[0])[0].abs() * x.abs()[:, None]
     drive = drive + _row_sums(gate[0], stack_matrix(spec.reset, x[0])) + stack_matrix(spec.jump, x[0]).abs().sum(1)
-    rest = torch.stack([torch.as_tensor(r, dtype=x.dtype, device=x.device).expand(x[0].shape) for r in spec.reset_to])
+    rest = stack_matrix([spec.reset_to], x[0])[0]
     drive = drive + (gate[0] * rest.abs()).sum(1)
     return absolute_scan(spec, gate, drive, spec.split(v0)[0].abs())
 
@@ -181,9 +181,7 @@ def guard(spec, x, v0, reach, dtype, spikes=None, scanned=None):
     closes = (second <= 1.9 * first).all(1, keepdim=True).cumprod(0).bool()
     loop = torch.where(closes, 2 * first, _NO_BOUND)
     read = stack_matrix(spec.readout, x[0]).abs()
-    level = torch.stack(
-        [torch.as_tensor(th, dtype=x.dtype, device=x.device).expand(x[0].shape) for th in spec.threshold]
-    )
+    level = stack_matrix([spec.threshold], x[0])[0]
     # Reading C u: D roundings in the loop; D, the subtraction of theta and the addition of this guard in float64.
     return (read * (loop + scanned)[:, None]).sum(2) + 3 * d * unit * ((read * reach[:, None]).sum(2) + level.abs())
 

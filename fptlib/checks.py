@@ -5,12 +5,19 @@ import math
 import torch
 
 
+def may_look():
+    """Whether values on the GPU may be read now: while a CUDA graph is being captured they may not, and value checks rest."""
+    return not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+
+
 def check_range(name, value, low, high, open_low=False):
     if torch.is_tensor(value):
         if not value.is_floating_point():
             raise TypeError(
                 f"{name} came as a tensor of {value.dtype}; a floating-point tensor is wanted; use .float()."
             )
+        if not may_look():
+            return
         smallest, largest = value.detach().min().item(), value.detach().max().item()
     elif isinstance(value, (int, float)) and not isinstance(value, bool):
         smallest = largest = float(value)

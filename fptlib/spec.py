@@ -200,7 +200,7 @@ class NeuronSpec:
             for p, amount in enumerate(self.reset[i]):
                 value = value if _is_zero(amount) else value - amount * s[p]
             if self.hard[i]:
-                rest = torch.as_tensor(self.reset_to[i], dtype=value.dtype, device=value.device)
+                rest = entry_like(self.reset_to[i], value)
                 value = torch.where(s[0] > 0, rest, value)
             v.append(value)
         return v
@@ -267,9 +267,17 @@ def stack_matrix(rows, like):
     """Table entries as one tensor [rows, columns, ...], each broadcast to ``like`` [...]. Book: def-neuron-spec"""
 
     def entry(e):
-        return torch.as_tensor(e, dtype=like.dtype, device=like.device).expand(like.shape)
+        return entry_like(e, like).expand(like.shape)
 
     return torch.stack([torch.stack([entry(e) for e in row]) for row in rows])
+
+
+def entry_like(entry, like):
+    """A table entry as a tensor beside ``like`` [...]; a number is filled in on the device, never copied to it.
+
+    Book: def-neuron-spec
+    """
+    return entry.to(like) if torch.is_tensor(entry) else like.new_full((), entry)
 
 
 def _is_zero(entry):

@@ -35,7 +35,7 @@ def tangent(spec, x, v0, run, detach_reset=None):
     a, jump = stack_matrix(spec.transition, step), stack_matrix(spec.jump, step)
     reset, read = stack_matrix(spec.reset, step), stack_matrix(spec.readout, step)
     theta, rest = stack_matrix([spec.threshold], step)[0], stack_matrix([spec.reset_to], step)[0]
-    hard = torch.tensor(spec.hard, device=x.device).reshape(-1, *(1,) * step.ndim)
+    hard = stack_matrix([[float(h) for h in spec.hard]], step)[0] > 0
     stay = torch.where(hard, 1 - spikes[:, :1], torch.ones_like(membrane))
     slope = torch.zeros_like(spikes) if detached else surrogate_slope(spec, run)
 

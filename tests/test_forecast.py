@@ -163,6 +163,18 @@ def test_naive_rows_on_a_pure_wave():
     assert torch.allclose(ridge(x, seen, 10), y, atol=1e-3)
 
 
+def test_a_season_with_gaps_takes_what_is_left():
+    data = prepared(gap=58)
+    starts = data.starts("test", 30, 10)[:5]
+    x, seen, _, _ = data.windows(starts, 30, 10)
+    whole = naive.seasonal_with_gaps(data, starts, x, seen, 10)
+    assert torch.equal(whole, naive.seasonal(data, starts, 30, 10))
+    left = seen.clone()
+    left[30 + 3 - 24, 2] = False  # the value a day before the fourth target of the third window
+    found = naive.seasonal_with_gaps(data, starts, x, left, 10)
+    assert torch.equal(found[3, 2], naive.last_observed(x, left)[2]) and (found != whole).sum() == found.shape[2]
+
+
 def test_a_season_never_looks_past_the_window():
     data = prepared()
     starts = data.starts("train", 20, 40)[:4]
@@ -273,16 +285,24 @@ def test_a_run_writes_all_records_and_the_column_constant_is_one_number(tmp_path
     found = []
     for each in run.runs(asked):
         found += run.one(asked, each, tmp_path, data=prepared(gap=24), talk=lambda text: None)
-    assert [row["neuron"] for row in found] == ["persistence", "seasonal", "ridge"] + ["ts-lif"] * 3
+    assert [row["neuron"] for row in found] == ["persistence", "seasonal", "ridge"] * 3 + ["ts-lif"] * 3
+    assert found[0]["r2"] != found[3]["r2"]  # persistence, complete and with gaps
     for row in found:
         record.check(row, record.FORECASTING)
         assert row["rse"] ** 2 / (1 - row["r2"]) == pytest.approx(row["column_constant"], rel=1e-6)
         assert row["r2_interval"][0] < row["r2_interval"][1]
     assert len({round(row["column_constant"], 9) for row in found}) == 1
-    assert len(found[0]["r2_per_channel"]) == 3 and found[3]["params"] > 0 and found[3]["neurons"][0]["gaps"]
+    assert len(found[0]["r2_per_channel"]) == 3 and found[9]["params"] > 0 and found[9]["neurons"][0]["gaps"]
     files = sorted(tmp_path.glob("*.json"))
-    assert [json.loads(p.read_text())["header"].keys() for p in files] == [dict.fromkeys(record.HEADER).keys()] * 2
-    assert len(record.merge(files, tmp_path / "all" / "all.json", "python -m merge")) == 6
+    assert [json.loads(p.read_text())["header"].keys() for p in files] == [
+        dict.fromkeys((*record.HEADER, "shared")).keys()
+    ] * 2
+    merged = record.merge(files, tmp_path / "all" / "all.json", "python -m merge")
+    assert len(merged) == 12 and all(
+        row["rse"] ** 2 / (1 - row["r2"]) == pytest.approx(row["column_constant"], rel=1e-4) for row in merged
+    )
+    head = json.loads((tmp_path / "all" / "all.json").read_text())["header"]
+    assert len(head["runs"]) == 1 and head["data"] == {"made": "A made series."}
     assert run.one(asked, ("gru", "ts-lif", 4, 0), tmp_path, data=prepared(gap=24), talk=lambda text: None) is None
 
 

@@ -28,6 +28,24 @@ def seasonal(series, starts, lookback, horizon):
     return torch.where(series.observed[index], series.values[index], persistence(x, seen, horizon))
 
 
+def seasonal_with_gaps(series, starts, x, left, horizon):
+    """`seasonal` where cells of the window x [L, B, C] were removed and ``left`` are known: [H, B, C].
+
+    A value one period before that lies inside the window is taken from x where it is left, else persistence stands in; one
+    that lies before the window was never removed.
+    """
+    lookback, ahead = len(x), torch.arange(horizon)
+    step = lookback + ahead - (ahead // series.period + 1) * series.period
+    inside = (step >= 0)[:, None, None].to(x.device)
+    step = step.clamp(min=0).to(x.device)
+    last = persistence(x, left, horizon)
+    within = torch.where(left[step], x[step], last)
+    index = (starts[None] + lookback + (ahead - (ahead // series.period + 1) * series.period)[:, None]).clamp(min=0)
+    index = index.to(x.device)
+    before = torch.where(series.observed[index], series.values[index], last)
+    return torch.where(inside, within, before)
+
+
 def filled(x, seen):
     """Windows [L, B, C] with each missing cell replaced by the last observed one before it (zero if none)."""
     steps = torch.arange(len(x), device=x.device)[:, None, None]

@@ -92,6 +92,11 @@ def neuron_maker(kind, decay=0.9, solver="exact"):
     return make
 
 
+def learned(network):
+    """The learned parameters of every two-compartment layer of a network, one tensor a layer."""
+    return [module.raw for module in network.modules() if isinstance(module, TwoCompartments)]
+
+
 def reports(network):
     """The report of every two-compartment layer of a network, in order."""
     return [module.report() for module in network.modules() if isinstance(module, TwoCompartments)]

@@ -3,7 +3,7 @@
     python -m experiments.forecast.run experiments/configs/forecast-pjm.toml [--only NAME] [--budget-s N] [--out DIR]
 
 [data] name, lookback, masked, statistics, every; [model] budget, decay, solver; [train] see loop.Plan; [missing] share,
-mechanism, imputation, train_share; [grid] backbone, neuron, horizon, seed.
+mechanism, imputation, horizon (all, where not given), train_share; [grid] backbone, neuron, horizon, seed.
 """
 
 import argparse
@@ -20,9 +20,11 @@ from experiments import record
 from experiments.forecast import backbones, metrics, missing, naive, neurons, series
 from experiments.loop import Plan, fit
 from experiments.workers import Workers
+from fptlib.checks import may_look
 
 OUT = Path(".data") / "forecasts"
 BLOCKS = 20  # of the test part, for intervals
+GAPS_SEED = 7  # the same cells are removed for every network and every naive row
 
 
 class Forecaster:
@@ -43,7 +45,7 @@ class Forecaster:
         for module in self.network.modules():
             if device == "cuda" and solver == "exact" and hasattr(module, "backend"):
                 module.backend = "triton"  # the exact kernels, or an error that says why not
-        self.starts = data.starts("train", self.lookback, horizon, self.every)
+        self.starts = data.starts("train", self.lookback, horizon, self.every).to(device)
         self.size = len(self.starts)
         self.generators = {"order": torch.Generator().manual_seed(seed)}
         self.generators["gaps"] = torch.Generator(device).manual_seed(seed + 1)
@@ -54,7 +56,10 @@ class Forecaster:
         return network(ready) * scale + mean
 
     def loss(self, network, index):
-        """Mean squared error over the observed targets."""
+        """Mean squared error over the observed targets; not finite once a learned parameter of a neuron is not."""
+        lost = [raw for raw in neurons.learned(self.network) if may_look() and not raw.isfinite().all()]
+        if lost:  # `solve` would refuse the neuron; the loop takes a loss that is not finite as divergence
+            return sum(raw.sum() for raw in lost)
         x, seen, y, known = self.data.windows(self.starts[index], self.lookback, self.horizon)
         gone = self.remove(x, self.gaps.get("train_share", 0.0), "entries", self.generators["gaps"])
         made = self.forecast(network, x, seen, gone, self.gaps.get("train_imputation", "honest"))
@@ -79,7 +84,7 @@ class Forecaster:
 
     def model(self, share=0.0, mechanism="entries", imputation="honest"):
         """A function (starts, x, seen) -> forecast with cells removed from the windows; the same cells at every call."""
-        generator = torch.Generator(self.device).manual_seed(7)
+        generator = torch.Generator(self.device).manual_seed(GAPS_SEED)
 
         def run(starts, x, seen):
             gone = self.remove(x, share, mechanism, generator)
@@ -120,10 +125,12 @@ def plan_of(tables):
 def named(tables, data, backbone, neuron, horizon, seed):
     """The fields that name a record, before scores."""
     masked = tables["data"].get("masked", True)
-    part = f"last {1 - sum(series.FRACTIONS):.0%} of the set, after a gap; {data.what}"
+    part = "timing run, not a result; " if tables["model"].get("timing") else ""
+    part += f"last {1 - sum(series.FRACTIONS):.0%} of the set, after a gap"
     return {
         "dataset": tables["data"]["name"],
         "part": part,
+        "what": data.what,
         "backbone": backbone,
         "neuron": neuron,
         "horizon": horizon,
@@ -141,30 +148,44 @@ def named(tables, data, backbone, neuron, horizon, seed):
 
 
 def naive_records(tables, data, horizon):
-    """Persistence, seasonal naive and the shared ridge on the test part."""
+    """Persistence, seasonal naive and the shared ridge on the test part: complete, and with the networks' own gaps."""
     lookback, every = tables["data"]["lookback"], tables["data"].get("every", 1)
     starts = data.starts("test", lookback, horizon, every)
     ridge = naive.SharedRidge().fit(data, lookback, horizon, every)
     rows = {
-        "persistence": lambda s, x, seen: naive.persistence(x, seen, horizon),
-        "seasonal": lambda s, x, seen: naive.seasonal(data, s, lookback, horizon),
-        "ridge": lambda s, x, seen: ridge(x, seen, horizon),
+        "persistence": lambda s, x, left: naive.persistence(x, left, horizon),
+        "seasonal": lambda s, x, left: naive.seasonal_with_gaps(data, s, x, left, horizon),
+        "ridge": lambda s, x, left: ridge(x, left, horizon),
     }
-    batch = plan_of(tables).eval_batch
-    found = [
-        named(tables, data, "naive", name, horizon, None)
-        | result(block_sums(data, starts, lookback, horizon, forecast, batch))
-        for name, forecast in rows.items()
-    ]
+    batch, found = plan_of(tables).eval_batch, []
+    for (share, mechanism, how), (name, row) in product(cells_of(tables, horizon), rows.items()):
+        generator = torch.Generator(data.values.device).manual_seed(GAPS_SEED)
+
+        def forecast(some, x, seen, row=row, generator=generator):
+            gone = Forecaster.remove(x, share, mechanism, generator)
+            if how == "papers":  # the mean of the complete window stands where cells were removed
+                mean = missing.window_moments(x, torch.ones_like(seen))[0]
+                return row(some, torch.where(gone, mean, x), seen)
+            return row(some, x, seen & ~gone)
+
+        kind = {"missing": share, "mechanism": mechanism, "imputation": how}
+        blocks = block_sums(data, starts, lookback, horizon, forecast, batch)
+        found.append(named(tables, data, "naive", name, horizon, None) | kind | result(blocks))
     return record.finite(found)
+
+
+def cells_of(tables, horizon):
+    """(share, mechanism, imputation) of the test's gaps, the complete case first."""
+    gaps, cells = tables.get("missing", {}), [(0.0, "none", "none")]
+    if horizon in gaps.get("horizon", [horizon]):
+        cells += [c for c in product(*(gaps.get(k, []) for k in ("share", "mechanism", "imputation"))) if c[0] > 0]
+    return cells
 
 
 def test_records(tables, learner, state, backbone, neuron, horizon, seed):
     """The one look at the test part: complete, and for each share, mechanism and imputation of [missing]."""
-    data, gaps = learner.data, learner.gaps
+    data, cells = learner.data, cells_of(tables, horizon)
     starts = data.starts("test", learner.lookback, horizon, learner.every)
-    cells = [(0.0, "none", "none")]
-    cells += [c for c in product(*(gaps.get(k, []) for k in ("share", "mechanism", "imputation"))) if c[0] > 0]
     base = named(tables, data, backbone, neuron, horizon, seed)
     base |= {"params": backbones.weights(learner.network), "width": learner.width, "train_s": state.train_s}
     base |= {
@@ -196,6 +217,7 @@ def runs(tables):
 def name_of(tables, backbone, neuron, horizon, seed):
     """File name of a run."""
     variant = "" if tables["data"].get("masked", True) else "_unmasked"
+    variant += "_timing" if tables["model"].get("timing") else ""
     variant += "_loop" if tables["model"].get("solver") == "loop" else ""
     end = "" if seed is None else f"_s{seed}"
     return f"{tables['data']['name']}{variant}_{backbone}_{neuron}_h{horizon}{end}"

@@ -22,7 +22,7 @@ DEFAULT = Sigmoid()
 
 def leak(decay: float | torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """Lambda x for x [T, ...], as one linear scan."""
-    return linear_scan(as_dtype(decay, x.dtype).to(x.device).reshape(1), x)
+    return linear_scan(as_dtype(decay, x.dtype, x.device).to(x.device).reshape(1), x)
 
 
 class NoResetLIF(nn.Module):
