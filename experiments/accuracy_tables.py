@@ -1,0 +1,245 @@
+"""The tables of the chapter on accuracy, from the record.
+
+    python -m experiments.accuracy_tables          rewrite the tables from experiments/results/accuracy.json
+
+A test fails when page and record differ.
+"""
+
+import json
+import re
+import statistics
+from pathlib import Path
+
+from experiments.accuracy_cells import (
+    DASH,
+    DECAYS,
+    K_SHOWN,
+    SHORT,
+    cells,
+    decays_of,
+    drop,
+    harm,
+    lines_of,
+    mean,
+    name,
+    number,
+    percent,
+    seeds,
+    share,
+    span,
+    symbol,
+    table,
+    tasks_in,
+)
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = ROOT / "experiments" / "results" / "accuracy.json"
+PAGE = ROOT / "book" / "15-accuracy.md"
+
+
+def accuracy_table(results, task):
+    """One line a neuron, two columns a decay: as trained and as the sequential LIF."""
+    found = cells(results, task)
+    decays = decays_of(found)
+    head = ["neuron"] + [h for d in decays for h in (symbol(d), "as LIF")]
+    rows = []
+    for arm, k in lines_of(found):
+        row = [name(arm, k)]
+        for d in decays:
+            at = found.get((arm, d, k), [])
+            row += [percent(at), percent(at, "test_as_sequential_lif")]
+        if (arm, None, k) in found:  # no decay: said once, in the first column
+            row = [name(arm, k), percent(found[arm, None, k])] + [DASH] * (2 * len(decays) - 1)
+        rows.append(row)
+    return table(head, rows)
+
+
+def full_table(results, task):
+    """Every cell of a task with all that was measured."""
+    found = cells(results, task)
+    head = ["neuron", "$\\lambda$", "test", "as LIF", "drop", "mismatch, %", "step, ms", "graph, ms", "epochs", "seeds"]
+    rows = []
+    for arm, k in lines_of(found):
+        for d in [*decays_of(found), None]:
+            at = found.get((arm, d, k))
+            if at:
+                rows.append([
+                    name(arm, k), DASH if d is None else d, percent(at), percent(at, "test_as_sequential_lif"),
+                    percent(at, drop, sign=True), share(at), number(at, "step_ms"), number(at, "graph_ms"),
+                    span(at), seeds(at),
+                ])  # fmt: skip
+    return table(head, rows, left=2)
+
+
+def setup_table(results):
+    """What was trained, and for how long."""
+    rows = []
+    for task in tasks_in(results):
+        some = [r for at in cells(results, task).values() for r in at]
+        exact = [r["params"] for r in some if r["arm"] in ("lif-exact", "fpt")]
+        rows.append([
+            f"`{task}`", some[0]["steps"], f"{min(exact):,}", f"{some[0]['examples']:,}", some[0]["batch"],
+            span(some), len({r["seed"] for r in some}), len(some),
+        ])  # fmt: skip
+    head = ["task", "$T$", "weights (LIF)", "training examples", "batch", "epochs run", "seeds", "runs"]
+    return table(head, rows)
+
+
+def loop_table(results):
+    """The exact solver beside the loop: accuracies, their distance, times per step."""
+    rows = []
+    for task in tasks_in(results):
+        found = cells(results, task)
+        for d in decays_of(found):
+            a, b = found.get(("lif-exact", d, None), []), found.get(("lif-loop", d, None), [])
+            if mean(a, "test") is None or mean(b, "test") is None:
+                continue
+            gap = mean(a, "test") - mean(b, "test")
+            ratio = mean(b, "step_ms") / mean(a, "step_ms")
+            times = [number(a, "step_ms"), number(b, "step_ms"), f"{ratio:.1f}"]
+            apart = f"{100 * gap:+.2f}".replace("-", "−")
+            rows.append([f"`{task}`", a[0]["steps"], d, percent(a), percent(b), apart, *times])
+    head = ["task", "$T$", "$\\lambda$", "exact", "loop", "difference", "exact, ms", "loop, ms", "ratio"]
+    return table(head, rows)
+
+
+def gap_table(results, arm="fpt"):
+    """The drop from FPT to the LIF it was meant as, with the mismatch, on every task that has it."""
+    found = {task: cells(results, task) for task in tasks_in(results)}
+    decays = [d for d in DECAYS if any((arm, d, k) in f for f in found.values() for k in (2, 3, 5))]
+    head = ["task", "$T$", "$K$"] + [h for d in decays for h in (f"drop, {symbol(d)}", "mismatch, %")]
+    rows = []
+    for task, f in found.items():
+        for k in sorted({key[2] for key in f if key[0] == arm and key[2] in K_SHOWN}):
+            ats = [f.get((arm, d, k), []) for d in decays]
+            steps = next(at[0]["steps"] for at in ats if at)
+            rows.append([f"`{task}`", steps, k] + [c for at in ats for c in (percent(at, drop, sign=True), share(at))])
+    return table(head, rows)
+
+
+def sampling_table(results):
+    """The published draw at evaluation, on and off, K = 3."""
+    rows = []
+    for task in tasks_in(results):
+        found = cells(results, task)
+        for d in decays_of(found):
+            at = found.get(("fpt", d, 3))
+            if at:
+                cols = percent(at), percent(at, "test_without_sampling"), percent(at, harm, 2, True)
+                rows.append([f"`{task}`", at[0]["steps"], d, *cols])
+    return table(["task", "$T$", "$\\lambda$", "drawn", "not drawn", "gained by not drawing"], rows)
+
+
+def targets_of(found):
+    """The validation scores whose time was recorded, those that anybody reached."""
+    return sorted({t for rows in found.values() for r in rows for t in r["time_to"]}, key=float)
+
+
+def time_table(results, task):
+    """Seconds of training until validation first reached each target, alone on the device; seeds that reached it."""
+    found = cells(results, task)
+    goals = targets_of(found)[-3:]
+    head = ["neuron", "$\\lambda$"] + [f"to {100 * float(g):.0f} %" for g in goals] + ["step, ms", "graph, ms"]
+    rows = []
+    for arm, k in lines_of(found):
+        if k not in (None, 3):
+            continue
+        for d in (0.5, 0.9, None):
+            at = found.get((arm, d, k))
+            if at:
+                reached = [reach(at, g) for g in goals]
+                rows.append(
+                    [name(arm, k), DASH if d is None else d, *reached, number(at, "step_ms"), number(at, "graph_ms")]
+                )
+    return table(head, rows, left=2)
+
+
+def reach(rows, goal):
+    """'12.3 s', with '(2 of 3)' where not every seed came so far."""
+    got = [r["time_to"][goal] for r in rows if goal in r["time_to"]]
+    if not got:
+        return "never"
+    part = "" if len(got) == len(rows) else f" ({len(got)} of {len(rows)})"
+    return f"{statistics.fmean(got):.3g}{part}"
+
+
+def gradient_rows(found):
+    """(text, arm, k) of the gradient variants that a grid has."""
+    wanted = [("exact adjoint", "lif-exact", None), ("detached reset", "lif-detached", None)]
+    wanted += [(f"truncated, {k} terms" if k > 1 else "truncated, 1 term", "lif-truncated", k) for k in (1, 2, 3, 5, 8)]
+    return [line for line in wanted if any((a, k) == line[1:] for a, _, k in found)]
+
+
+def gradient_table(results, task):
+    """The same LIF forward, other gradients; then three hard sweeps forward with two gradients."""
+    found = cells(results, task)
+    decays = [d for d in decays_of(found) if d != "learned"]
+    rows = [
+        ["LIF (exact)", text] + [percent(found.get((a, d, k), [])) for d in decays]
+        for text, a, k in gradient_rows(found)
+    ]
+    for arm, text in (("fpt-hard-exact", "exact adjoint"), ("fpt-hard", "unrolled")):
+        if any(a == arm for a, _, _ in found):
+            rows.append(["3 hard sweeps", text] + [percent(found.get((arm, d, 3), [])) for d in decays])
+    return table(["forward", "gradient"] + [symbol(d) for d in decays], rows, left=2)
+
+
+def guess_table(results, task):
+    """First guess 0 and 1/2, the same slopes: accuracy, as the LIF, mismatch."""
+    found = cells(results, task)
+    rows = []
+    for d in (d for d in decays_of(found) if d != "learned"):
+        for k in sorted({k for a, _, k in found if a == "fpt-guess"}):
+            zero, half = found.get(("fpt-graded", d, k), []), found.get(("fpt-guess", d, k), [])
+            cols = [
+                f(at, *x)
+                for f, x in ((percent, ()), (percent, ("test_as_sequential_lif",)), (share, ()))
+                for at in (zero, half)
+            ]
+            rows.append([d, k, *cols])
+    head = [
+        "$\\lambda$",
+        "$K$",
+        "test, from 0",
+        "from 1/2",
+        "as LIF, from 0",
+        "from 1/2",
+        "mismatch %, from 0",
+        "from 1/2",
+    ]
+    return table(head, rows, left=0)
+
+
+BLOCKS = {
+    "setup": setup_table,
+    "loop": loop_table,
+    **{task: lambda results, task=task: accuracy_table(results, task) for task in SHORT},
+    **{f"full {task}": lambda results, task=task: full_table(results, task) for task in SHORT},
+    **{f"time {task}": lambda results, task=task: time_table(results, task) for task in SHORT},
+    "gap": gap_table,
+    "sampling": sampling_table,
+    "gradients rows": lambda results: gradient_table(results, "rows-fashion-mnist"),
+    "gradients frames": lambda results: gradient_table(results, "fsdd-frames"),
+    "guess rows": lambda results: guess_table(results, "rows-fashion-mnist"),
+    "guess frames": lambda results: guess_table(results, "fsdd-frames"),
+}
+
+
+def page_with_tables(text, results, blocks=None):
+    """The page with each block between its two comment lines replaced by the record's."""
+    for block, build in (BLOCKS if blocks is None else blocks).items():
+        pattern = re.compile(rf"(% begin {re.escape(block)}\n).*?(\n% end {re.escape(block)}\n)", re.S)
+        if not pattern.search(text):
+            raise ValueError(f"the page has no block '% begin {block}' ... '% end {block}'.")
+        text = pattern.sub(lambda m, b=build: f"{m[1]}\n{b(results)}\n{m[2]}", text)
+    return text
+
+
+def main():
+    results = json.loads(RECORD.read_text(encoding="utf-8"))
+    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8"), results), encoding="utf-8")
+    print("wrote", PAGE.name)
+
+
+if __name__ == "__main__":
+    main()
