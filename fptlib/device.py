@@ -1,7 +1,10 @@
 """The Triton kernels behind `solve`: when they can run, and the call."""
 
+from functools import partial
+
 import torch
 
+from fptlib import kernels  # imports no Triton
 from fptlib.adjoints import Detached, Exact
 from fptlib.replay import PROVED, Replay
 from fptlib.result import Run
@@ -15,8 +18,6 @@ def refusal(spec, x, solver, adjoint):
 
     Book: ch-time
     """
-    from fptlib import kernels
-
     reason = kernels.available(x)
     if reason:
         return reason
@@ -36,8 +37,8 @@ def refusal(spec, x, solver, adjoint):
 def kernel_run(spec, x, state, solver, adjoint):
     """Run the kernels on x [T, ...] (any floating dtype) from state [memory, ...].
 
-    Returns a `Run` and its trains with graph: spikes [T, P, ...], a function that recomputes the membrane [T, D, ...],
-    final state [memory, ...]. Book: ch-time
+    ``state`` None is zero. Returns a `Run` and its trains with graph: spikes, a function that recomputes the membrane, final
+    state; single channel axes are dropped, here rather than by views that a backward pass would have to undo. Book: ch-time
     """
     name, field = _SHAPES[type(spec.surrogate)]
     options = {
@@ -49,41 +50,23 @@ def kernel_run(spec, x, state, solver, adjoint):
     }
     call = _one_state if spec.states == 1 else _two_states
     spikes, final, report = call(spec, x, state, options)
-
-    def membrane():
-        with torch.no_grad():
-            return call(spec, x, state, options | {"membrane": True})[2]
-
     run = Run(spikes, None, final, 1, (), PROVED, backend="triton", note=report.reason, report=report)
-    return run, (spikes, membrane, final)
+    return run, (spikes, partial(_membrane, call, spec, x, state, options), final)
+
+
+def _membrane(call, spec, x, state, options):
+    with torch.no_grad():
+        return call(spec, x, state, options | {"membrane": True})[2]
 
 
 def _one_state(spec, x, state, options):
-    from fptlib import kernels
-
-    reset = (
-        "hard" if spec.hard[0] else "none" if not torch.is_tensor(spec.reset[0][0]) and not spec.reset[0][0] else "soft"
-    )
-    spikes, final, *rest = kernels.lif_replay(
-        x, spec.transition[0][0], spec.threshold[0], reset, spec.reset_to[0], state[0], **options
-    )
-    rest = [r[:, None] if torch.is_tensor(r) else r for r in rest]
-    return spikes[:, None], final[None], *rest
+    amount = spec.reset[0][0]
+    reset = "hard" if spec.hard[0] else "none" if not torch.is_tensor(amount) and amount == 0 else "soft"
+    start = None if state is None else state[0]
+    return kernels.lif_replay(x, spec.transition[0][0], spec.threshold[0], reset, spec.reset_to[0], start, **options)
 
 
 def _two_states(spec, x, state, options):
-    from fptlib import kernels
-
-    return kernels.two_state_replay(
-        x,
-        spec.transition,
-        spec.drive,
-        spec.readout,
-        spec.threshold,
-        spec.reset,
-        spec.jump,
-        spec.hard,
-        spec.reset_to,
-        state,
-        **options,
-    )
+    table = (spec.transition, spec.drive, spec.readout, spec.threshold, spec.reset, spec.jump, spec.hard, spec.reset_to)
+    spikes, *rest = kernels.two_state_replay(x, *table, state, **options)
+    return spikes.squeeze(1) if spec.channels == 1 else spikes, *rest

@@ -1,5 +1,6 @@
 """`solve`: the one front door. Checks, solver, proof, gradient, in that order."""
 
+import math
 from functools import partial
 
 import torch
@@ -7,12 +8,14 @@ import torch
 from fptlib.adjoints import Exact
 from fptlib.auto import exact_solver
 from fptlib.certificate import certify
+from fptlib.checks import may_look
 from fptlib.device import kernel_run, refusal
 from fptlib.replay import Replay
 from fptlib.result import Solution, SolveError, Status
 from fptlib.spec import NeuronSpec
 
 _FAILING = (Status.UNDECIDED, Status.NONFINITE)
+_EXACT, _REPLAY = Exact(), Replay()
 
 
 def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on_failure="raise", validate=True):
@@ -52,14 +55,14 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
         return torch.compiler.disable(solve)(
             neuron, x, solver, v0=v0, adjoint=adjoint, backend=backend, on_failure=on_failure, validate=validate
         )
+    validate = validate and may_look()
     check_neuron_and_input(neuron, x, validate)
-    spec = neuron.fresh()
-    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    spec, state = spec.cast(dtype), initial_state(spec, x, v0, dtype, validate)
-    current = x.to(dtype)
-    check_table(spec, current)
-    adjoint = Exact() if adjoint is None else adjoint
+    adjoint = _EXACT if adjoint is None else adjoint
     check_choices(solver, adjoint, backend, on_failure)
+    dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+    spec = neuron.fresh().cast(dtype)
+    state = initial_state(spec, x, v0, dtype, validate)
+    check_table(spec, x)
     kernels = backend == "triton" or (backend == "auto" and x.is_cuda)
     refused = refusal(spec, x, solver, adjoint) if kernels else ""
     if backend == "triton" and refused:
@@ -67,8 +70,10 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
     if refused is None:
         run, trains = kernel_run(spec, x, state, solver, adjoint)
         note = "asked for" if backend == "triton" else "auto: Triton kernels, as x is on a GPU"
-        chosen = Replay() if solver == "auto" else solver
-        return wrap(spec, current, state, x.dtype, chosen, note, run, trains, on_failure, validate)
+        chosen = _REPLAY if solver == "auto" else solver
+        return wrap(spec, x, state, chosen, note, run, trains, on_failure, validate)
+    current = x.to(dtype)
+    state = x.new_zeros((spec.memory, *x.shape[1:]), dtype=dtype) if state is None else state
     solver, note = choose(spec, current, solver)
     note += f" (torch, as {refused})" if refused else ""
     wants_grad = torch.is_grad_enabled() and any(t.requires_grad for t in (current, state, *spec.tensors()))
@@ -80,7 +85,13 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
         with torch.no_grad():
             run = solver.run(spec, current, state)
         trains = adjoint.attach(spec, current, state, run, solver) if wants_grad else None
-    return wrap(spec, current, state, x.dtype, solver, note, run, trains, on_failure, validate)
+    spikes, membrane, final = trains or (run.spikes, run.membrane, run.final_state)
+    trains = (
+        spikes.squeeze(1).to(x.dtype) if spec.channels == 1 else spikes.to(x.dtype),
+        membrane.squeeze(1) if spec.states == 1 else membrane,
+        final.squeeze(0) if spec.memory == 1 else final,
+    )
+    return wrap(spec, current, state, solver, note, run, trains, on_failure, validate)
 
 
 def choose(spec, x, solver):
@@ -90,29 +101,25 @@ def choose(spec, x, solver):
     return exact_solver(spec, x)
 
 
-def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
-    """Drop single channel axes, cast spikes to the input's dtype, judge the result; trains [T, P, ...] -> `Solution`.
+def wrap(spec, x, v0, solver, note, run, trains, on_failure, validate):
+    """Judge the result; trains (spikes, membrane or a function that recomputes it, final state) [T, ...] -> `Solution`.
 
     Book: def-solution
     """
-    spikes, membrane, final = trains or (run.spikes, run.membrane, run.final_state)
-    one_state, one_channel = spec.states == 1, spec.channels == 1
-    finite = not validate or bool(torch.isfinite(run.final_state).all())
-
-    with torch.no_grad():
-        fixed = spec.detached()
+    spikes, membrane, final = trains
+    finite = not validate or all_finite(run.final_state)
     solution = Solution(
-        spikes=_drop(spikes, one_channel).to(dtype),
-        _membrane=partial(_membrane_later, membrane, one_state) if callable(membrane) else _drop(membrane, one_state),
-        final_state=final[0] if spec.memory == 1 else final,
+        spikes=spikes,
+        _membrane=membrane,
+        final_state=final,
         sweeps=run.sweeps,
         residuals=run.residuals,
         backend=run.backend,
         solver=solver,
-        note=": ".join(filter(None, (note, run.note))),
+        note=f"{note}: {run.note}" if note and run.note else note or run.note,
         mix=spec.mix,
         report=run.report,
-        _prove=partial(_certify_later, fixed, x.detach(), v0.detach(), run),
+        _prove=partial(_certify_later, spec, x, v0, run),
         _judge=partial(_judge, run, solver, finite),
     )
     needs_proof = getattr(solver, "sweeps", 1) is None
@@ -121,17 +128,17 @@ def wrap(spec, x, v0, dtype, solver, note, run, trains, on_failure, validate):
     return solution
 
 
-def _drop(train, single):
-    return train[:, 0] if single else train
-
-
-def _membrane_later(membrane, single):
-    return _drop(membrane(), single)
-
-
 def _certify_later(spec, x, v0, run):
     with torch.no_grad():
-        return certify(spec, x, v0, run, run.bounds)
+        return certify(spec.detached(), x.detach(), None if v0 is None else v0.detach(), run, run.bounds)
+
+
+def all_finite(tensor):
+    """Whether a tensor [...] holds finite numbers only: one read, and a second one where the sum overflowed.
+
+    Book: def-solution
+    """
+    return math.isfinite(tensor.detach().sum().item()) or bool(torch.isfinite(tensor).all())
 
 
 def _judge(run, solver, finite, solution):
@@ -154,13 +161,13 @@ def check_neuron_and_input(neuron, x, validate):
         raise TypeError(f"solve: x came as {x.dtype}; a floating-point input is wanted; convert it with x.float().")
     if x.ndim == 0 or x.shape[0] == 0:
         raise ValueError(f"solve: x came with shape {tuple(x.shape)}; [T, ...] with at least one time step is wanted.")
-    if validate and not bool(torch.isfinite(x).all()):
+    if validate and not all_finite(x):
         raise ValueError("solve: x holds NaN or infinity; finite input is wanted; remove or mask such values first.")
 
 
 def check_table(spec, x):
     """Refuse parameters that do not fit one time step of x [T, ...], or live elsewhere. Book: def-neuron-spec"""
-    for entry in spec.tensors():
+    for entry in () if spec.fixed else spec.tensors():
         if entry.device != x.device and entry.ndim > 0:
             raise ValueError(
                 f"solve: a parameter lives on {entry.device}, x on {x.device}; move one of them with .to()."
@@ -176,10 +183,10 @@ def check_table(spec, x):
 
 
 def initial_state(spec, x, v0, dtype, validate):
-    """v0 as [memory, ...] in the loop's dtype; zeros when None. Book: def-solution"""
-    shape = (spec.memory, *x.shape[1:])
+    """v0 as [memory, ...] in the loop's dtype; None stays None, which is zero. Book: def-solution"""
     if v0 is None:
-        return x.new_zeros(shape, dtype=dtype)
+        return None
+    shape = (spec.memory, *x.shape[1:])
     if not torch.is_tensor(v0) or not v0.is_floating_point():
         kind = v0.dtype if torch.is_tensor(v0) else type(v0).__name__
         raise TypeError(f"solve: v0 came as {kind}; a floating-point tensor is wanted.")
@@ -188,7 +195,7 @@ def initial_state(spec, x, v0, dtype, validate):
         raise ValueError(f"solve: v0 came with shape {tuple(v0.shape)}; one state {wanted} is wanted.")
     if v0.device != x.device:
         raise ValueError(f"solve: v0 lives on {v0.device}, x on {x.device}; move one of them with .to().")
-    if validate and not bool(torch.isfinite(v0).all()):
+    if validate and not all_finite(v0):
         raise ValueError("solve: v0 holds NaN or infinity; a finite state is wanted.")
     return v0.to(dtype).reshape(shape)
 

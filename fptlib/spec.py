@@ -9,6 +9,7 @@ Once the spikes are known all of it is linear: `coefficients` returns that linea
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
 
 import torch
 
@@ -102,7 +103,12 @@ class NeuronSpec:
         """P, the number of spike channels. Book: def-neuron-spec"""
         return len(self.threshold)
 
-    @property
+    @cached_property
+    def fixed(self):
+        """Whether the table holds numbers only, the same at every call (no shape). Book: def-neuron-spec"""
+        return not self.tensors() and not self.parameters()
+
+    @cached_property
     def memory(self):
         """What one window hands to the next: D states, and the P last spikes where a jump is still due.
 
@@ -133,7 +139,7 @@ class NeuronSpec:
 
     def fresh(self):
         """The same neuron built again, so that learnable parameters enter a new graph. Book: def-neuron-spec"""
-        return self.recipe[0](**self.recipe[1]) if self.parameters() else self
+        return self.recipe[0](**self.recipe[1]) if not self.fixed and self.parameters() else self
 
     def tensors(self):
         """All tensors in the table, a list of tensors broadcastable to one step [...]. Book: def-neuron-spec"""
@@ -162,11 +168,14 @@ class NeuronSpec:
 
     def cast(self, dtype):
         """The table rounded to ``dtype``, so that all arithmetics see the same numbers. Book: def-arithmetic"""
-        return self.map(lambda e: e.to(dtype) if torch.is_tensor(e) else torch.tensor(e, dtype=dtype).item())
+        known = self.__dict__.setdefault("_casts", {}) if self.fixed else {}  # a table of numbers is rounded once
+        if dtype not in known:
+            known[dtype] = self.map(lambda e: e.to(dtype) if torch.is_tensor(e) else _rounded(e, dtype))
+        return known[dtype]
 
     def detached(self):
         """The table as numbers, without the graph of learnable parameters. Book: def-neuron-spec"""
-        return self.map(lambda e: e.detach() if torch.is_tensor(e) else e)
+        return self if self.fixed else self.map(lambda e: e.detach() if torch.is_tensor(e) else e)
 
     # One time step, in the arithmetic that defines the neuron. States and spikes are lists of tensors, one a channel.
 
@@ -261,6 +270,9 @@ class NeuronSpec:
             stay = torch.stack([1 - before[:, 0] if h else torch.ones_like(before[:, 0]) for h in self.hard], dim=1)
             gate = gate * stay[:, None]
         return gate, torch.stack(drive, dim=1)
+
+
+_rounded = lru_cache(maxsize=4096)(lambda number, dtype: torch.tensor(number, dtype=dtype).item())
 
 
 def stack_matrix(rows, like):

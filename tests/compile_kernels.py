@@ -49,7 +49,7 @@ def main():
         "replay": build(lif_forward._replay, ("membrane",)),
         "mend": build(lif_forward._mend, ("membrane",)),
         "walk": build(lif_forward._walk, ("membrane", "states")),
-        "reverse": build(lif_backward._reverse, ("product",), PASS=1),
+        "reverse": build(lif_backward._reverse, PASS=1),
         "measure": build(lif_backward._reverse, (*gradients, "grad_x", "grad_decay", "grad_threshold"), PASS=0),
         "carry": build(lif_backward._carry),
         "sweeps": build(sweeps._sweeps, ("slopes", "previous"), RESET=0),

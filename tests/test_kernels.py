@@ -15,7 +15,7 @@ if not GPU:
 pytest.importorskip("triton", reason="Triton is a Linux package; the kernels need it")
 
 from fptlib import kernels  # noqa: E402
-from fptlib.kernels import cost, ops  # noqa: E402
+from fptlib.kernels import calls, cost, ops  # noqa: E402
 from fptlib.neurons import alif, resonate_and_fire  # noqa: E402
 from fptlib.surrogates import ATan, Sigmoid, Triangle  # noqa: E402
 from tests.oracle_kernels import lif_loop, sweep_loop, two_state_loop  # noqa: E402
@@ -81,7 +81,9 @@ def _relative(got, want):
     return float((got.double() - want).norm() / want.norm())
 
 
-SIZES = [(1, 1), (2, 31), (63, 33), (64, 1), (65, 31)] + ([(1000, 33), (1000, 257)] if GPU else [])
+SIZES = [(1, 1), (2, 31), (4, 300), (5, 33), (9, 31), (63, 33), (64, 1), (65, 31)] + (
+    [(1000, 33), (1000, 257)] if GPU else []
+)
 
 
 @pytest.mark.parametrize(("T", "N"), SIZES)
@@ -113,6 +115,7 @@ def test_seams_that_break_are_repaired_by_the_prefix_rule():
 def test_repair_in_two_rounds(monkeypatch):
     monkeypatch.setattr(cost, "MEND_FROM", 1)
     cost.plan_forward.cache_clear()
+    calls.prepare.cache_clear()
     x = _input(90, 33, seed=3)
     x[:, ::2] = 0.55  # half of the neurons never forget their phase
     spikes, _, final = lif_loop(x, 0.9, 1.0, "soft", 0.0, np.zeros(33))
@@ -122,6 +125,7 @@ def test_repair_in_two_rounds(monkeypatch):
         _bits(last, final)
         assert report.repaired_seams > 0
     cost.plan_forward.cache_clear()
+    calls.prepare.cache_clear()
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99, 1.0])
@@ -157,9 +161,9 @@ def test_one_byte_spikes():
 
 @pytest.mark.parametrize("reset", RESETS)
 @pytest.mark.parametrize("detach", [False, True])
-@pytest.mark.parametrize("chunk", [None, 16])
-def test_gradients_of_input_state_decay_and_threshold(reset, detach, chunk):
-    T, N, rng = 37, 31, np.random.default_rng(7)
+@pytest.mark.parametrize(("T", "chunk"), [(3, None), (7, None), (37, None), (37, 16)])
+def test_gradients_of_input_state_decay_and_threshold(reset, detach, T, chunk):
+    N, rng = 31, np.random.default_rng(7)
     x, v0 = _on(_input(T, N)), _on(_input(1, N, seed=1)[0])
     decay = _on(rng.choice([0.0, 0.5, 0.9], N).astype(np.float32))
     threshold = _on(rng.uniform(0.8, 1.2, N).astype(np.float32))
@@ -356,6 +360,22 @@ def test_annealed_sweeps():
         s = 1 / (1 + np.exp(-np.float32(slope) * (u - 1)))
     ours = kernels.fixed_point_sweeps(_on(x), 0.5, sweeps=3, slopes=slopes)
     assert np.abs(ours.spikes.cpu().numpy() - s).max() < 1e-5  # exp differs in its last bits, amplified by slope 12
+
+
+def test_few_steps_take_small_groups_and_no_more_than_three_binaries():
+    shapes = {(cost.plan_forward(T, 2**20, 0.5, "soft").ahead, cost.block(T)) for T in range(1, 17)}
+    assert shapes == {(4, 256), (8, 128), (16, 64)}
+    for T in (3, 8, 300):
+        forward, backward = cost.plan_forward(T, 2**20, 0.5, "soft"), cost.plan_backward(T, 2**20, 0.5)
+        assert forward.ahead == backward.ahead == cost.group(T) and backward.block == cost.block(T)
+
+
+def test_sizes_are_planned_once():
+    settings = calls.Settings(0.5, 1.0, 0.0, 4.0, 0, 0, False, True, False, torch.float32, 0, -1)
+    one, other = (calls.prepared(torch.empty(40, n), None, None, settings) for n in (32, 48))
+    assert one is calls.prepared(torch.empty(40, 32), None, None, settings)
+    assert one.name == other.name and one.back_name == other.back_name  # the same binaries serve both
+    assert one.name != calls.prepared(torch.empty(40, 33), None, None, settings).name
 
 
 def test_the_cost_model_speaks():

@@ -46,6 +46,16 @@ class Plan:
     seams: int = 16
 
 
+def group(T):
+    """Time steps whose loads are issued together: `AHEAD`, fewer where there are no more; three binaries serve every T."""
+    return 4 if T <= 4 else 8 if T <= 8 else AHEAD
+
+
+def block(T):
+    """Neurons of a program: fewer steps ahead, more neurons, and as many loads on their way."""
+    return BLOCK * AHEAD // group(T)
+
+
 def warmup_for(decay, reset, at_risk):
     """Steps after which less than a tenth of ``at_risk`` (chunk, neuron) pairs is expected to differ from the true state."""
     digits = math.log10(10 * max(at_risk, 1))
@@ -114,7 +124,14 @@ def plan_backward(T, N, bound, itemsize=4, chunk=0):
                 best = (time, size, need, count, twice)
     time, size, need, count, twice = best
     if count == 1:
-        return Plan("sequential", size, 0, f"backward in one pass over time, predicted {time:.0f} us.")
+        return Plan(
+            "sequential",
+            size,
+            0,
+            f"backward in one pass over time, predicted {time:.0f} us.",
+            ahead=group(T),
+            block=block(T),
+        )
     how = (
         "two passes with exact carries"
         if twice
@@ -137,7 +154,8 @@ def _describe(best, T, N, decay, forced):
     shown = "a tensor" if decay is None else f"{decay:g}"
     why = "as asked" if forced else f"predicted {time:.0f} us"
     if count == 1:
-        return Plan("sequential", size, 0, f"T={T}, N={N}, decay {shown}: one prefetching pass over time ({why}).")
+        text = f"T={T}, N={N}, decay {shown}: one prefetching pass over time ({why})."
+        return Plan("sequential", size, 0, text, ahead=group(T), block=block(T))
     text = f"T={T}, N={N}, decay {shown}: {count} chunks of {size} steps, warm-up {need} ({why})."
     return Plan("replay", size, need, text, mend=count > MEND_FROM)
 

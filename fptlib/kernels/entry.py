@@ -15,7 +15,8 @@ _MAX_NEURONS = 2**26  # row offsets inside a group of 16 steps are 32-bit
 class KernelReport:
     """What ran: kernel, chunk and warm-up in time steps, and why; ``repaired`` counts seams that had to be run again.
 
-    Shape: ``repaired`` is a device tensor, one count per 64 neurons; reading ``repaired_seams`` waits for the device.
+    Shape: ``repaired`` is a device tensor, one count per 64 neurons, or None where there are no seams; reading
+    ``repaired_seams`` waits for the device.
 
     Raises:
         Nothing.
@@ -114,14 +115,13 @@ def lif_replay(
     reason = available(x)
     if reason:
         raise ValueError(f"lif_replay: {reason}")
-    from fptlib.kernels import cost, ops  # Triton is imported here, on first use
-
-    state, step = ops.state_dtype(x), x.shape[1:]
+    ops, state, step = _ops(), torch.float64 if x.dtype == torch.float64 else torch.float32, x.shape[1:]
     decay_tensor, decay_value = _parameter("decay", decay, state, step, x.device)
     threshold_tensor, threshold_value = _parameter("threshold", threshold, state, step, x.device)
-    start = None if v0 is None else v0.to(device=x.device, dtype=state).expand(step).reshape(-1).contiguous()
-    tracked = (x, start, decay_tensor, threshold_tensor)
-    save = torch.is_grad_enabled() and any(t is not None and t.requires_grad for t in tracked)
+    start = None if v0 is None else _filled(v0.to(device=x.device, dtype=state), step)
+    save = torch.is_grad_enabled() and any(
+        t is not None and t.requires_grad for t in (x, start, decay_tensor, threshold_tensor)
+    )
     spike_dtype = spike_dtype or x.dtype
     if save and not spike_dtype.is_floating_point:
         raise ValueError(
@@ -132,33 +132,51 @@ def lif_replay(
             f"lif_replay: reset = {reset!r}, surrogate = {surrogate!r}; "
             f"{tuple(ops.RESETS)} and {tuple(ops.SURROGATES)} are wanted."
         )
-    size, warm = chunk or 0, -1 if warmup is None else warmup
-    rest = (
-        start, decay_tensor, threshold_tensor, decay_value, threshold_value, float(v_reset), float(slope),
-        ops.RESETS[reset], ops.SURROGATES[surrogate], detach_reset, save, membrane, spike_dtype, size, warm,
+    settings = ops.Settings(
+        decay_value, threshold_value, float(v_reset), float(slope), ops.RESETS[reset], ops.SURROGATES[surrogate],
+        bool(detach_reset), save, membrane, spike_dtype, chunk or 0, -1 if warmup is None else warmup,
     )  # fmt: skip
-    if save and not torch.compiler.is_compiling():
-        spikes, final, u, repaired = ops.Replay.apply(x, *rest)
-    else:
-        run = torch.ops.fptlib.lif_forward if torch.compiler.is_compiling() else ops.forward
-        spikes, final, u, _, repaired = run(x.reshape(x.shape[0], -1).contiguous(), *rest)
+    tensors = (start, decay_tensor, threshold_tensor)
+    if torch.compiler.is_compiling():
+        row = lambda t: None if t is None else t.reshape(-1)
+        flat = x.reshape(x.shape[0], -1).contiguous()
+        spikes, final, u, _, repaired = torch.ops.fptlib.lif_forward(flat, *map(row, tensors), *settings)
         spikes, final, u = spikes.view(x.shape), final.view(step), u.view(x.shape) if membrane else None
-    known = None if decay_tensor is not None else decay_value
-    plan = cost.plan_forward(x.shape[0], x.numel() // x.shape[0], known, reset, x.element_size(), size, warm)
+        known = None if decay_tensor is not None else decay_value
+        plan = ops.cost.plan_forward(*flat.shape, known, reset, x.element_size(), *settings[-2:])
+    else:
+        call = ops.prepared(x, decay_tensor, threshold_tensor, settings)
+        plan, x = call.plan, x.contiguous()
+        if save:
+            spikes, final, u, repaired = ops.Replay.apply(x, *tensors, call)
+        else:
+            spikes, final, u, _, repaired = ops.forward(call, x, *tensors)
     report = KernelReport(plan.kernel, plan.chunk, plan.warmup, plan.reason, repaired)
     return (spikes, final, u, report) if membrane else (spikes, final, report)
 
 
+@lru_cache(maxsize=1)
+def _ops():
+    from fptlib.kernels import ops  # Triton is imported here, on first use
+
+    return ops
+
+
 def _parameter(name, value, state, step, device):
-    """A tensor [1] or [neurons] for the kernel and 0.0, or None and the number."""
-    if not torch.is_tensor(value):
+    """A tensor of one number or one per neuron for the kernel and 0.0, or None and the number."""
+    if not isinstance(value, torch.Tensor):
         return None, float(value)
     value = value.to(device=device, dtype=state)
     if value.numel() == 1:
-        return value.reshape(1), 0.0
+        return value, 0.0
     try:
-        return value.expand(step).reshape(-1).contiguous(), 0.0
+        return _filled(value, step), 0.0
     except RuntimeError:
         raise ValueError(
             f"{name} came with shape {tuple(value.shape)}; one that broadcasts to {tuple(step)} is wanted."
         ) from None
+
+
+def _filled(value, step):
+    """The tensor with one number per neuron, contiguous, in the shape of one step."""
+    return (value if value.shape == step else value.expand(step)).contiguous()

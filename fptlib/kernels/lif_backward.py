@@ -15,7 +15,7 @@ its own w and the product of its gates decay c, `_carry` combines them right to 
 import triton
 import triton.language as tl
 
-from fptlib.kernels.launcher import Launcher, key_for
+from fptlib.kernels.launcher import Launcher, aligned
 from fptlib.kernels.step import (
     HARD,
     RUNTIME_SIZES,
@@ -47,7 +47,7 @@ def gate_of(u, fired, h, threshold, v_reset, RESET: tl.constexpr, DETACH: tl.con
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
 def _reverse(
     x, v0, states, grad, grad_membrane, grad_final, carry, decay, threshold, v_reset, slope,
-    grad_x, grad_v0, grad_decay, grad_threshold, product, T, N, chunk, warmup,
+    grad_x, grad_v0, grad_decay, grad_threshold, T, N, chunk, warmup,
     DECAY: tl.constexpr, THRESHOLD: tl.constexpr, V_RESET: tl.constexpr, SLOPE: tl.constexpr,
     RESET: tl.constexpr, SURROGATE: tl.constexpr, DETACH: tl.constexpr, PASS: tl.constexpr,
     STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr,
@@ -140,7 +140,7 @@ def _reverse(
             states -= N
     if PASS == MEASURE:
         tl.store(carry + j * N + n, w, mask=inside)
-        tl.store(product + j * N + n, gates, mask=inside)
+        tl.store(carry + (tl.num_programs(1) + j) * N + n, gates, mask=inside)
     else:
         if grad_v0 is not None:
             tl.store(grad_v0 + n, w, mask=inside & (spread(t0, n) == 0))
@@ -151,10 +151,14 @@ def _reverse(
 
 
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
-def _carry(own, product, grad_final, N, chunks, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr):
-    """In place: own[j], what chunk j sends left if nothing comes in, becomes what comes into chunk j from the right."""
+def _carry(own, grad_final, N, chunks, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr):
+    """In place: own[j], what chunk j sends left if nothing comes in, becomes what comes into chunk j from the right.
+
+    ``own`` is [2, chunks, N]: what the chunks send, then the products of their gates.
+    """
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < N
+    product = own + chunks * N
     w = tl.zeros((BLOCK,), STATE)
     if grad_final is not None:
         w += tl.load(grad_final + n, mask=inside, other=0.0).to(STATE)
@@ -174,20 +178,23 @@ def _carry(own, product, grad_final, N, chunks, STATE: tl.constexpr, U: tl.const
 _start_reverse, _start_carry = Launcher(_reverse), Launcher(_carry)
 
 
-def launch(x, v0, states, grads, parameters, out, plan, modes, kinds, state, scratch):
-    """Fills ``out`` (x, v0, decay, threshold): one launch when truncation is bounded or there is one chunk, else three."""
-    T, N = x.shape
-    blocks, chunks = -(-N // plan.block), -(-T // plan.chunk)
-    grid, sizes = (blocks, chunks, 1), (T, N, plan.chunk, plan.warmup)
-    constants = lambda which: (*kinds, *modes, which, state, plan.ahead, plan.block)
-    tensors = [x, v0, *grads, *(p for p, kind in zip(parameters, kinds) if kind)]
-    key = key_for(x, tensors, states is None, plan.two_passes, *(o is None for o in out), *kinds, *modes, plan.block)
-    carry = product = None
+def launch(call, x, v0, states, grads, parameters, out, carry):
+    """Fills ``out`` (x, v0, decay, threshold): one launch when truncation is bounded or there is one chunk, else three.
+
+    ``grads`` of spikes, membrane and final state; ``parameters`` decay, threshold, v_reset, slope; ``carry`` [2, chunks, N]
+    for two passes; ``call`` a `fptlib.kernels.calls.Prepared`.
+    """
+    plan, chunks, blocks = call.back, call.back_chunks, call.back_blocks
+    grid, sizes = (blocks, chunks, 1), (call.T, call.N, plan.chunk, plan.warmup)
+    key = None
+    if aligned(x, v0, *grads, *call.tensors(parameters)):
+        key = (call.back_name, grads[0].dtype, *[t is None for t in (v0, *grads[1:], *out)])
+    constants = (*call.kinds, *call.modes)
+    last = (call.triton, plan.ahead, plan.block)
     if plan.two_passes:
-        carry, product = scratch((chunks, N)), scratch((chunks, N))
-        pointers = (x, v0, states, *grads, carry, *parameters, None, None, None, None, product)
-        _start_reverse(key and (0, *key), grid, (*pointers, *sizes, *constants(MEASURE.value)))
-        _start_carry(key, (blocks, 1, 1), (carry, product, grads[2], N, chunks, state, 16, plan.block))
+        given = (x, v0, states, *grads, carry, *parameters, None, None, None, None)
+        _start_reverse(key and (MEASURE.value, *key), grid, (*given, *sizes, *constants, MEASURE.value, *last))
+        _start_carry(key, (blocks, 1, 1), (carry, grads[2], call.N, chunks, call.triton, 16, plan.block))
         grads = (*grads[:2], None)
-    pointers = (x, v0, states, *grads, carry, *parameters, *out, None)
-    _start_reverse(key and (1, *key), grid, (*pointers, *sizes, *constants(DIRECT.value)))
+    given = (x, v0, states, *grads, carry, *parameters, *out)
+    _start_reverse(key and (DIRECT.value, *key), grid, (*given, *sizes, *constants, DIRECT.value, *last))

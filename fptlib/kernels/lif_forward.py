@@ -9,7 +9,7 @@ is run again from the true state, on the device: by `_mend` (all broken seams at
 import triton
 import triton.language as tl
 
-from fptlib.kernels.launcher import Launcher, key_for
+from fptlib.kernels.launcher import Launcher, aligned
 from fptlib.kernels.step import RUNTIME_SIZES, advance, load_rows, parameter, spread, store_rows
 
 
@@ -78,7 +78,7 @@ def run_chunk(
 
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
 def _replay(
-    x, v0, decay, threshold, v_reset, spikes, membrane, states, start, end, final, repaired,
+    x, v0, decay, threshold, v_reset, spikes, membrane, states, seams, final, repaired,
     T, N, chunk, warmup, DECAY: tl.constexpr, THRESHOLD: tl.constexpr, V_RESET: tl.constexpr,
     RESET: tl.constexpr, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -94,23 +94,29 @@ def _replay(
     v = tl.zeros((BLOCK,), STATE)
     if v0 is not None:
         v += tl.load(v0 + n, mask=inside & (spread(first, n) == 0), other=0.0)
-    if j == 0:
-        tl.store(repaired + tl.program_id(0), 0)
     p = x + first.to(tl.int64) * N + n
     rows = load_rows(p, N, inside, spread(t1 - first, n), U, True, STATE)
-    if start is not None:
+    if seams is not None:
+        if j == 0:
+            tl.store(repaired + tl.program_id(0), 0)
         for t in range(first, t0, U):
             p += U * N
             later = load_rows(p, N, inside, spread(t1 - t - U, n), U, True, STATE)
             v, us, ss = run_rows(v, rows, decay, threshold, v_reset, U, U, False, RESET)
             rows = later
-        tl.store(start + j * N + n, v, mask=inside)
+        tl.store(seams + j * N + n, v, mask=inside)
     v, _ = run_chunk(
         x, spikes, membrane, states, v, rows, t0, t1, n, inside, N, decay, threshold, v_reset, U, RESET, STATE, False
     )
-    if end is not None:
-        tl.store(end + j * N + n, v, mask=inside)
+    if seams is not None:
+        tl.store(ends_of(seams, N, tl.num_programs(1)) + j * N + n, v, mask=inside)
     tl.store(final + n, v, mask=inside & (spread(t1, n) == T))
+
+
+@triton.jit
+def ends_of(seams, N, chunks):
+    """``seams`` [2, chunks, N]: the states in which the chunks start, then those in which they end."""
+    return seams + chunks * N
 
 
 @triton.jit
@@ -151,7 +157,7 @@ def repair(
 
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
 def _mend(
-    x, decay, threshold, v_reset, spikes, membrane, states, start, end, final, repaired,
+    x, decay, threshold, v_reset, spikes, membrane, states, seams, final, repaired,
     T, N, chunk, DECAY: tl.constexpr, THRESHOLD: tl.constexpr, V_RESET: tl.constexpr,
     RESET: tl.constexpr, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -159,6 +165,7 @@ def _mend(
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < N
     j = tl.program_id(1) + 1
+    start, end = seams, ends_of(seams, N, tl.num_programs(1) + 1)
     mine = tl.load(start + j * N + n, mask=inside, other=0.0)
     true = tl.load(end + (j - 1) * N + n, mask=inside, other=0.0)
     if tl.max(((mine != true) & inside).to(tl.int32), 0) > 0:
@@ -172,7 +179,7 @@ def _mend(
 
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
 def _walk(
-    x, decay, threshold, v_reset, spikes, membrane, states, start, end, final, repaired,
+    x, decay, threshold, v_reset, spikes, membrane, states, seams, final, repaired,
     T, N, chunk, chunks, DECAY: tl.constexpr, THRESHOLD: tl.constexpr, V_RESET: tl.constexpr,
     RESET: tl.constexpr, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr, SEAMS: tl.constexpr,
     AFTER_MEND: tl.constexpr,
@@ -183,6 +190,7 @@ def _walk(
     """
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < N
+    start, end = seams, ends_of(seams, N, chunks)
     count = tl.load(repaired + tl.program_id(0))
     j = tl.where(count > 0, 1, chunks) if AFTER_MEND else 1 + 0 * chunks
     while j < chunks:
@@ -208,29 +216,19 @@ def _walk(
 _start_replay, _start_mend, _start_walk = Launcher(_replay), Launcher(_mend), Launcher(_walk)
 
 
-def launch(x, v0, decay, threshold, v_reset, out, plan, reset, kinds, state):
-    """Fills ``out`` (spikes, membrane, states, final, repaired, start, end): one to three launches, no host round trip."""
-    T, N = x.shape
-    blocks, chunks = -(-N // plan.block), -(-T // plan.chunk)
-    constants = (*kinds, reset, state, plan.ahead, plan.block)
-    tensors = [x, v0, *(p for p, kind in zip((decay, threshold, v_reset), kinds) if kind)]
-    kept = (out.spikes.dtype, out.membrane is None, out.states is None, chunks == 1)
-    key = key_for(x, tensors, *kept, plan.mend, constants)
-    given = (
-        decay,
-        threshold,
-        v_reset,
-        out.spikes,
-        out.membrane,
-        out.states,
-        out.start,
-        out.end,
-        out.final,
-        out.repaired,
+def launch(call, x, v0, numbers, out):
+    """Fills ``out`` (spikes, membrane, states, seams, final, repaired): one to three launches, no host round trip.
+
+    ``numbers`` are decay, threshold and v_reset; ``call`` is a `fptlib.kernels.calls.Prepared`.
+    """
+    plan, blocks, chunks = call.plan, call.blocks, call.chunks
+    key = (call.name, v0 is None) if aligned(x, v0, *call.tensors(numbers)) else None
+    _start_replay(
+        key, (blocks, chunks, 1), (x, v0, *numbers, *out, call.T, call.N, plan.chunk, plan.warmup, *call.constants)
     )
-    _start_replay(key, (blocks, chunks, 1), (x, v0, *given, T, N, plan.chunk, plan.warmup, *constants))
     if chunks == 1:
         return
+    rest = (x, *numbers, *out, call.T, call.N, plan.chunk)
     if plan.mend:
-        _start_mend(key, (blocks, chunks - 1, 1), (x, *given, T, N, plan.chunk, *constants))
-    _start_walk(key, (blocks, 1, 1), (x, *given, T, N, plan.chunk, chunks, *constants, plan.seams, plan.mend))
+        _start_mend(key, (blocks, chunks - 1, 1), (*rest, *call.constants))
+    _start_walk(key, (blocks, 1, 1), (*rest, chunks, *call.constants, plan.seams, plan.mend))

@@ -1,15 +1,27 @@
-"""The kernels as operators of torch (`torch.library`), so that autograd and `torch.compile` know them by name and shape."""
+"""The kernels as operators of torch (`torch.library`), so that autograd and `torch.compile` know them by name and shape.
 
-from types import SimpleNamespace
+A call costs the host little: what sizes and settings decide is worked out once (`prepared`), and outside `torch.compile` the
+pair `Replay` goes past the dispatcher.
+"""
 
 import torch
 import triton.language as tl
 
 from fptlib.kernels import cost, lif_backward, lif_forward
+from fptlib.kernels.calls import RESETS, SURROGATES, Settings, number, prepared, rows
 
-RESETS = {"soft": 0, "hard": 1, "none": 2}
-SURROGATES = {"sigmoid": 0, "atan": 1, "triangle": 2}
-_RESET_NAMES, _SURROGATE_NAMES = tuple(RESETS), tuple(SURROGATES)
+__all__ = [
+    "RESETS",
+    "SURROGATES",
+    "Replay",
+    "Settings",
+    "backward",
+    "forward",
+    "number",
+    "prepared",
+    "scratch",
+    "state_dtype",
+]
 
 
 def scratch(shape, dtype, device):
@@ -22,44 +34,43 @@ def state_dtype(x):
     return torch.float64 if x.dtype == torch.float64 else torch.float32
 
 
-def number(tensor, value, state, device):
-    """A kernel argument and its kind: by value (float32), one number in memory, or one number per neuron."""
-    if tensor is not None:
-        return tensor, 1 if tensor.numel() == 1 else 2
-    if state == torch.float64:  # a launch passes Python floats in single precision
-        return torch.full((1,), value, dtype=state, device=device), 1
-    return value, 0
+def forward(call, x, v0, decay, threshold):
+    """x [T, ...] -> spikes, final state [...], membrane, kept states [T/16 - 1, N], repaired seams [blocks].
+
+    Membrane, states and repaired are None where they are not asked for or there is nothing to keep. x and v0 are contiguous.
+    """
+    settings, state, device = call.settings, call.state, x.device
+    spikes = scratch(x.shape, settings.spike_dtype, device)
+    final = scratch(x.shape[1:], state, device)
+    membrane = scratch(x.shape, state, device) if settings.membrane else None
+    states = scratch((call.rows, call.N), state, device) if call.rows else None
+    seams = repaired = None
+    if call.chunks > 1:
+        seams = scratch((2, call.chunks, call.N), state, device)
+        repaired = scratch((call.blocks,), torch.int32, device)
+    numbers = call.numbers(decay, threshold)[:3]
+    lif_forward.launch(call, x, v0, numbers, (spikes, membrane, states, seams, final, repaired))
+    return spikes, final, membrane, states, repaired
 
 
-def _rows(T):
-    return -(-T // cost.AHEAD) - 1
+def backward(call, x, v0, states, decay, threshold, grads, wants):
+    """Gradients of x [T, ...], v0, decay and threshold (their shapes); None where not wanted.
 
-
-def forward(x, v0, decay, threshold, decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, save, membrane,
-            spike_dtype, chunk, warmup):  # fmt: skip
-    """x [T, N] -> spikes [T, N], final state [N], membrane [T, N], kept states [T/16 - 1, N], repaired seams [blocks]."""
-    T, N = x.shape
-    state, device = state_dtype(x), x.device
-    plan = cost.plan_forward(
-        T, N, None if decay is not None else decay_value, _RESET_NAMES[reset], x.element_size(), chunk, warmup
+    ``grads`` are those of spikes, membrane and final state, contiguous or None.
+    """
+    N, state, device, plan, chunks = call.N, call.state, x.device, call.back, call.back_chunks
+    out = (
+        scratch(x.shape, x.dtype, device) if wants[0] else None,
+        scratch(v0.shape, state, device) if wants[1] else None,
+        scratch((chunks, N), state, device) if wants[2] else None,
+        scratch((chunks, N), state, device) if wants[3] else None,
     )
-    make = lambda *shape, dtype=state: scratch(shape, dtype, device)
-    chunks = -(-T // plan.chunk)
-    out = SimpleNamespace(
-        spikes=make(T, N, dtype=spike_dtype),
-        final=make(N),
-        membrane=make(T, N) if membrane else None,
-        states=make(_rows(T), N) if save and _rows(T) else None,
-        repaired=torch.empty(-(-N // cost.BLOCK), dtype=torch.int32, device=device),
-        start=make(chunks, N) if chunks > 1 else None,
-        end=make(chunks, N) if chunks > 1 else None,
+    carry = scratch((2, chunks, N), state, device) if plan.two_passes else None
+    lif_backward.launch(call, x, v0, states, grads, call.numbers(decay, threshold), out, carry)
+    total = lambda part, like: (
+        None if part is None else (part.sum(0) if like.numel() == N else part.sum()).view(like.shape)
     )
-    (d, kd), (th, kt), (r, kr) = (
-        number(tensor, value, state, device)
-        for tensor, value in ((decay, decay_value), (threshold, threshold_value), (None, v_reset))
-    )
-    lif_forward.launch(x, v0, d, th, r, out, plan, reset, (kd, kt, kr), _triton(state))
-    return out.spikes, out.final, out.membrane, out.states, out.repaired
+    return out[0], out[1], total(out[2], decay), total(out[3], threshold)
 
 
 @torch.library.custom_op("fptlib::lif_forward", mutates_args=())
@@ -81,13 +92,15 @@ def lif_forward_op(
     chunk: int,
     warmup: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
-    """`forward`; outputs that were not asked for are empty tensors, since an operator cannot return None."""
-    out = forward(x, v0, decay, threshold, decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, save,
-                  membrane, spike_dtype, chunk, warmup)  # fmt: skip
-    empty = lambda *shape: x.new_empty(shape, dtype=state_dtype(x))
-    spikes, final, u, states, repaired = out
-    kept = empty(_rows(x.shape[0]), x.shape[1]) if save else empty(0)
-    return spikes, final, empty(0) if u is None else u, kept if states is None else states, repaired
+    """`forward` of x [T, N]; outputs that were not asked for are empty tensors, since an operator cannot return None."""
+    settings = Settings(decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, save, membrane,
+                        spike_dtype, chunk, warmup)  # fmt: skip
+    call = prepared(x, decay, threshold, settings)
+    spikes, final, u, states, repaired = forward(call, x, v0, decay, threshold)
+    empty = lambda *shape: x.new_empty(shape, dtype=call.state)
+    u = empty(0) if u is None else u
+    states = empty(*((rows(call.T), call.N) if save else (0,))) if states is None else states
+    return spikes, final, u, states, x.new_zeros(call.blocks, dtype=torch.int32) if repaired is None else repaired
 
 
 @lif_forward_op.register_fake
@@ -99,38 +112,9 @@ def _(x, v0, decay, threshold, decay_value, threshold_value, v_reset, slope, res
         x.new_empty((T, N), dtype=spike_dtype),
         x.new_empty((N,), dtype=state),
         x.new_empty((T, N) if membrane else (0,), dtype=state),
-        x.new_empty((_rows(T), N) if save else (0,), dtype=state),
-        x.new_empty((-(-N // cost.BLOCK),), dtype=torch.int32),
+        x.new_empty((rows(T), N) if save else (0,), dtype=state),
+        x.new_empty((-(-N // cost.block(T)),), dtype=torch.int32),
     )
-
-
-def backward(x, v0, states, decay, threshold, grad_spikes, grad_membrane, grad_final, decay_value, threshold_value, v_reset,
-             slope, reset, surrogate, detach, wants, chunk):  # fmt: skip
-    """Gradients of x [T, N], v0 [N], decay and threshold (their shapes); None where not wanted."""
-    T, N = x.shape
-    state, device = state_dtype(x), x.device
-    known = lambda tensor, value: None if tensor is not None else value
-    bound = cost.gate_bound(
-        known(decay, decay_value), known(threshold, threshold_value), _RESET_NAMES[reset], v_reset,
-        _SURROGATE_NAMES[surrogate], slope, detach,
-    )  # fmt: skip
-    plan = cost.plan_backward(T, N, bound, x.element_size(), chunk)
-    chunks = -(-T // plan.chunk)
-    make = lambda shape, dtype=state: scratch(shape, dtype, device)
-    out = (
-        make((T, N), x.dtype) if wants[0] else None,
-        make((N,)) if wants[1] else None,
-        make((chunks, N)) if wants[2] else None,
-        make((chunks, N)) if wants[3] else None,
-    )
-    pairs = ((decay, decay_value), (threshold, threshold_value), (None, v_reset), (None, slope))
-    parameters, kinds = zip(*(number(tensor, value, state, device) for tensor, value in pairs))
-    grads = (grad_spikes.contiguous(), grad_membrane, grad_final)
-    lif_backward.launch(
-        x, v0, states, grads, parameters, out, plan, (reset, surrogate, detach), kinds, _triton(state), make
-    )  # fmt: skip
-    total = lambda part, like: part if part is None else part.sum(0) if like.numel() == N else part.sum().reshape(1)
-    return out[0], out[1], total(out[2], decay), total(out[3], threshold)
 
 
 @torch.library.custom_op("fptlib::lif_backward", mutates_args=())
@@ -154,9 +138,12 @@ def lif_backward_op(
     chunk: int,
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
     """`backward` with empty tensors for None."""
-    grads = backward(x, v0, states if states.numel() else None, decay, threshold, grad_spikes, grad_membrane, grad_final,
-                     decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, wants, chunk)  # fmt: skip
-    return tuple(x.new_empty(0, dtype=state_dtype(x)) if g is None else g for g in grads)
+    settings = Settings(decay_value, threshold_value, v_reset, slope, reset, surrogate, detach, True, False, x.dtype,
+                        chunk, -1)  # fmt: skip
+    call = prepared(x, decay, threshold, settings)
+    states = states if states.numel() else None
+    grads = backward(call, x, v0, states, decay, threshold, (grad_spikes, grad_membrane, grad_final), wants)
+    return tuple(x.new_empty(0, dtype=call.state) if g is None else g for g in grads)
 
 
 @lif_backward_op.register_fake
@@ -182,15 +169,16 @@ def _remember(ctx, inputs, output):
 
 def _differentiate(ctx, grad_spikes, grad_final, grad_membrane, grad_states, grad_repaired):
     x, v0, decay, threshold, states = ctx.saved_tensors
-    if grad_spikes is None:
-        grad_spikes = torch.zeros_like(x)
     wants = list(ctx.needs_input_grad[:4])
-    solid = lambda tensor: None if tensor is None else tensor.contiguous()
     grads = torch.ops.fptlib.lif_backward(
-        x, v0, states, decay, threshold, grad_spikes.contiguous(), solid(grad_membrane) if ctx.has_membrane else None,
-        solid(grad_final), *ctx.numbers, wants, ctx.chunk,
+        x, v0, states, decay, threshold, torch.zeros_like(x) if grad_spikes is None else grad_spikes.contiguous(),
+        _solid(grad_membrane) if ctx.has_membrane else None, _solid(grad_final), *ctx.numbers, wants, ctx.chunk,
     )  # fmt: skip
     return (*(g if wanted else None for g, wanted in zip(grads, wants)), *(None,) * 12)
+
+
+def _solid(tensor):
+    return None if tensor is None else tensor.contiguous()
 
 
 def _once(ctx, *grads):
@@ -211,37 +199,36 @@ def _triton(dtype):
 class Replay(torch.autograd.Function):
     """The same pair without the dispatcher, for calls outside torch.compile: it costs the host a fraction of the time.
 
-    It takes x [T, ...] and hands back spikes, final state and membrane in the shape of x: no views enter the graph.
+    It takes x [T, ...], contiguous, and its `Prepared` call, and hands back spikes, final state and membrane in that shape: no views enter the graph.
     """
 
     @staticmethod
-    def forward(ctx, x, *rest):
-        flat = x.reshape(x.shape[0], -1).contiguous()
-        spikes, final, membrane, states, repaired = forward(flat, *rest)
-        ctx.numbers, ctx.chunk, ctx.shape = rest[3:10], rest[13], x.shape
+    def forward(ctx, x, v0, decay, threshold, call):
+        ctx.call = call
+        spikes, final, membrane, states, repaired = forward(call, x, v0, decay, threshold)
         ctx.set_materialize_grads(False)
-        ctx.save_for_backward(flat, *rest[:3], states)
-        ctx.mark_non_differentiable(repaired)
-        return (
-            spikes.view(x.shape),
-            final.view(x.shape[1:]),
-            None if membrane is None else membrane.view(x.shape),
-            repaired,
-        )
+        ctx.save_for_backward(x, v0, decay, threshold, states)
+        return spikes, final, membrane, repaired  # the last holds integers, which autograd leaves alone
 
     @staticmethod
     def backward(ctx, grad_spikes, grad_final, grad_membrane, _):
-        flat, v0, decay, threshold, states = ctx.saved_tensors
-        if grad_spikes is None:
-            grad_spikes = torch.zeros_like(flat)
-        wants = ctx.needs_input_grad[:4]
-        row = lambda tensor: None if tensor is None else tensor.reshape(-1).contiguous()
-        wide = lambda tensor: None if tensor is None else tensor.reshape(flat.shape).contiguous()
-        grads = (flat, v0, states, decay, threshold, wide(grad_spikes), wide(grad_membrane), row(grad_final))
+        x, v0, decay, threshold, states = ctx.saved_tensors
+        grad_spikes = torch.zeros_like(x) if grad_spikes is None else grad_spikes.contiguous()
+        grads, wants = (grad_spikes, _solid(grad_membrane), _solid(grad_final)), ctx.needs_input_grad
         if torch.is_grad_enabled():  # create_graph=True: the operator refuses a second derivative, with a reason
-            grads = (*grads[:2], flat.new_empty(0, dtype=state_dtype(flat)) if states is None else states, *grads[3:])
-            grads = torch.ops.fptlib.lif_backward(*grads, *ctx.numbers, list(wants), ctx.chunk)
-        else:
-            grads = backward(*grads, *ctx.numbers, wants, ctx.chunk)
-        first = grads[0].view(ctx.shape) if wants[0] else None
-        return (first, *(g if wanted else None for g, wanted in zip(grads[1:], wants[1:])), *(None,) * 12)
+            return (*_refusing(ctx.call, x, v0, states, decay, threshold, grads, list(wants[:4])), None)
+        return (*backward(ctx.call, x, v0, states, decay, threshold, grads, wants), None)
+
+
+def _refusing(call, x, v0, states, decay, threshold, grads, wants):
+    flat, row = (
+        lambda t: None if t is None else t.reshape(call.T, call.N),
+        lambda t: None if t is None else t.reshape(-1),
+    )
+    states = x.new_empty(0, dtype=call.state) if states is None else states
+    out = torch.ops.fptlib.lif_backward(
+        flat(x), row(v0), states, decay, threshold, flat(grads[0]), flat(grads[1]), row(grads[2]),
+        *call.settings[:7], wants, call.settings.chunk,
+    )  # fmt: skip
+    shapes = (x.shape, None if v0 is None else v0.shape, None, None)
+    return [(g if s is None else g.view(s)) if wanted else None for g, s, wanted in zip(out, shapes, wants)]
