@@ -27,7 +27,7 @@ from fptlib import (
     lif,
     solve,
 )
-from fptlib.parallel import IPSU, PRF, PSN, PSU, MaskedPSN, NoResetLIF, SlidingPSN
+from fptlib.parallel import IPSU, PRF, PSN, PSU, MaskedPSN, SlidingPSN
 from fptlib.surrogates import spike
 
 SURROGATES = {"sigmoid": Sigmoid, "atan": ATan, "triangle": Triangle}
@@ -110,6 +110,11 @@ def _lif(solver, adjoint):
     return build
 
 
+def _no_reset(decay, k, steps, surrogate, options):
+    """`NoResetLIF` by the kernels, where there are some."""
+    return SpikingLayer(lif(decay, reset="none", surrogate=surrogate), Replay(), Exact(), validate=False)
+
+
 def _fpt(sample, slopes_of=published_slopes, guess=0.0):
     """Builder of fixed-point parallel training as released, or with one thing changed: draw, slopes, first guess."""
 
@@ -146,7 +151,7 @@ ARMS = {
     "psn-sliding": Arm(lambda d, k, steps, s, o: SlidingPSN(_order(o, steps), surrogate=s), has_decay=False),
     "psu": Arm(lambda d, k, steps, s, o: PSU(steps, d, surrogate=s)),
     "ipsu": Arm(lambda d, k, steps, s, o: IPSU(steps, d, surrogate=s)),
-    "no-reset": Arm(lambda d, k, steps, s, o: NoResetLIF(d, surrogate=s)),
+    "no-reset": Arm(_no_reset),
     "prf": Arm(lambda d, k, steps, s, o: PRF(d, o.get("frequency", 0.1), surrogate=s)),
     "spikingjelly": Arm(_spikingjelly),
 }

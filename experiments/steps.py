@@ -21,7 +21,7 @@ from experiments.train import Classifier, shape_of
 from experiments.worker import task_of
 from experiments.workers import Workers
 
-MOST_STEPS, MOST_S = 20, 2.0  # timed steps, and seconds for them
+MOST_STEPS, MOST_S = 15, 1.0  # timed steps, and seconds for them
 MOST_NODES = 6000  # of a recorded loop: T times layers; beyond, recording takes longer than it is worth
 
 

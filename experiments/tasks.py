@@ -7,6 +7,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -76,7 +77,8 @@ def rows(x):
 
 def pixels(order):
     """Pixels as time, in a given order: [B, H, W] -> [H W, B, 1]."""
-    return lambda x: x.flatten(1)[:, order.to(x.device)].T[..., None]
+    here = lru_cache(order.to)  # one copy on each device
+    return lambda x: x.flatten(1)[:, here(x.device)].T[..., None]
 
 
 def columns(x):

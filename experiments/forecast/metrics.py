@@ -60,8 +60,8 @@ def column_constant(s):
     return (pooled / each).item()
 
 
-def block_interval(blocks, name="r2", draws=1000, level=0.9, seed=0):
-    """Interval of a score over blocks of test time: blocks are drawn with replacement, the score recomputed from their sums.
+def block_interval(blocks, draws=1000, level=0.9, seed=0):
+    """Interval of the pooled R2 over blocks of test time: blocks are drawn with replacement, R2 recomputed from their sums.
 
     Neighbouring windows share most of their cells; blocks of several windows, not windows, are the units of chance.
 
@@ -71,9 +71,13 @@ def block_interval(blocks, name="r2", draws=1000, level=0.9, seed=0):
     Returns:
         Low and high end of the central ``level`` of the draws.
     """
-    stacked = Sums(*(torch.stack(part) for part in zip(*(vars(b).values() for b in blocks))))
+    totals = {
+        name: torch.stack([part.sum() for part in parts])
+        for name, parts in zip(vars(blocks[0]), zip(*(vars(b).values() for b in blocks)))
+    }
     generator = torch.Generator().manual_seed(seed)
     pick = torch.randint(len(blocks), (draws, len(blocks)), generator=generator)
-    values = torch.tensor([scores(Sums(*(p[row].sum(0) for p in vars(stacked).values())))[name] for row in pick])
+    drawn = {name: total[pick].sum(1) for name, total in totals.items()}
+    values = 1 - drawn["squared"] / (drawn["yy"] - drawn["y"].square() / drawn["count"])
     tail = (1 - level) / 2
-    return torch.quantile(values.double(), torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()
+    return torch.quantile(values, torch.tensor([tail, 1 - tail], dtype=torch.float64)).tolist()

@@ -52,9 +52,9 @@ def over_time(matrix: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
 
 def lower_toeplitz(kernel: torch.Tensor) -> torch.Tensor:
     """Matrix [T, T] with kernel[t - j] at (t, j) for t >= j and 0 above the diagonal; kernel [T], lag 0 first."""
-    lag = torch.arange(kernel.shape[0], device=kernel.device)
-    lag = lag[:, None] - lag[None, :]
-    return torch.where(lag >= 0, kernel[lag.clamp(min=0)], kernel.new_zeros(()))
+    steps = kernel.shape[0]
+    # Row t is the reversed window of (0, ..., 0, kernel) that ends at lag t; its gradient is a sum, not a scatter.
+    return torch.cat([kernel.new_zeros(steps - 1), kernel]).unfold(0, steps, 1).flip(-1)
 
 
 def leak_matrix(decay: float | torch.Tensor, steps: int, dtype: torch.dtype | None = None) -> torch.Tensor:
