@@ -1,13 +1,27 @@
 """Checks of what a user passes in: each says what came, what was wanted and what to do."""
 
 import math
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 import torch
+
+_resting = ContextVar("fptlib_value_checks_rest", default=False)
 
 
 def may_look():
     """Whether values on the GPU may be read now: while a CUDA graph is being captured they may not, and value checks rest."""
-    return not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+    return not _resting.get() and not (torch.cuda.is_initialized() and torch.cuda.is_current_stream_capturing())
+
+
+@contextmanager
+def unread():
+    """Value checks rest: what `solve` was told by ``validate=False``, so that the host never waits for the device."""
+    token = _resting.set(True)
+    try:
+        yield
+    finally:
+        _resting.reset(token)
 
 
 def check_range(name, value, low, high, open_low=False):

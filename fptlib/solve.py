@@ -8,7 +8,7 @@ import torch
 from fptlib.adjoints import Exact
 from fptlib.auto import exact_solver
 from fptlib.certificate import certify
-from fptlib.checks import may_look
+from fptlib.checks import may_look, unread
 from fptlib.device import kernel_run, refusal
 from fptlib.replay import Replay
 from fptlib.result import Solution, SolveError, Status
@@ -32,7 +32,8 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
         adjoint: how the gradient is formed; None is `Exact`.
         backend: "auto", "torch" or "triton". A backend asked for by name runs or raises; the choice is recorded.
         on_failure: "raise" a `SolveError`, or "return" the solution with its failing status.
-        validate: check values (finite input, finite result) too; False checks shapes and types only.
+        validate: check values (finite input and result, learned parameters in range) too; False checks shapes and types only,
+            and then the kernels never make the host wait for the device.
 
     Returns:
         A `Solution`: spikes [T, ...] in the dtype of ``x``, membrane, final state, certificate, status.
@@ -60,7 +61,7 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
     adjoint = _EXACT if adjoint is None else adjoint
     check_choices(solver, adjoint, backend, on_failure)
     dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
-    spec = neuron.fresh().cast(dtype)
+    spec = table_of(neuron, validate).cast(dtype)
     state = initial_state(spec, x, v0, dtype, validate)
     check_table(spec, x)
     kernels = backend == "triton" or (backend == "auto" and x.is_cuda)
@@ -163,6 +164,17 @@ def check_neuron_and_input(neuron, x, validate):
         raise ValueError(f"solve: x came with shape {tuple(x.shape)}; [T, ...] with at least one time step is wanted.")
     if validate and not all_finite(x):
         raise ValueError("solve: x holds NaN or infinity; finite input is wanted; remove or mask such values first.")
+
+
+def table_of(neuron, validate):
+    """The neuron's table for this call, its learnable values read for their range only with ``validate`` (no shape).
+
+    Book: def-neuron-spec
+    """
+    if validate or neuron.fixed:
+        return neuron.fresh()
+    with unread():
+        return neuron.fresh()
 
 
 def check_table(spec, x):

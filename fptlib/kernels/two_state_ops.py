@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import torch
 
+from fptlib.checks import may_look
 from fptlib.kernels import cost, ops, two_state, two_state_backward
 from fptlib.kernels.entry import KernelReport, available
 
@@ -234,13 +235,19 @@ def _entries(transition, drive, readout, threshold, reset, jump, reset_to):
 
 
 def _table(entries, state, step, device):
+    """[22], or [22, N] where an entry differs between neurons; no number is copied from the host twice."""
+    numbers = tuple(0.0 if torch.is_tensor(e) else e for e in entries)
+    if may_look():
+        table = _constant_table(numbers, state, device)
+    else:  # a graph being captured: filled on the device, and not kept beyond the graph
+        table = torch.stack([torch.full((), e, dtype=state, device=device) for e in numbers])
     if not any(torch.is_tensor(e) for e in entries):
-        return _constant_table(entries, state, device)
+        return table
     single = all(not torch.is_tensor(e) or e.numel() == 1 for e in entries)
-    one = lambda e: torch.as_tensor(e, dtype=state, device=device)
-    if single:
-        return torch.stack([one(e).reshape(()) for e in entries])
-    return torch.stack([one(e).expand(step).reshape(-1) for e in entries])
+    placed = lambda e: e.reshape(()) if single else e.expand(step).reshape(-1)
+    return torch.stack(
+        [placed(e.to(device, state) if torch.is_tensor(e) else n) for e, n in zip(entries, table.unbind())]
+    )
 
 
 @lru_cache(maxsize=64)
@@ -252,4 +259,9 @@ def _radius(transition):
     """Spectral radius of a transition of floats, which says how fast the neuron forgets; -1 when a tensor hides it."""
     if any(torch.is_tensor(e) for row in transition for e in row):
         return -1.0
+    return _radius_of(tuple(map(tuple, transition)))
+
+
+@lru_cache(maxsize=64)
+def _radius_of(transition):
     return float(torch.linalg.eigvals(torch.tensor(transition, dtype=torch.float64)).abs().max())
