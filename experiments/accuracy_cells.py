@@ -14,8 +14,8 @@ NAMES = {
     "lif-exact": "LIF, exact",
     "lif-loop": "LIF, loop",
     "spikingjelly": "LIF, SpikingJelly",
-    "fpt": "FPT, as released",
-    "fpt-graded": "FPT, not sampled",
+    "fpt": "FPT released",
+    "fpt-graded": "FPT not drawn",
     "no-reset": "LIF without reset",
     "psn": "PSN",
     "psn-masked": "masked PSN",
@@ -23,6 +23,17 @@ NAMES = {
     "psu": "PSU",
     "ipsu": "IPSU",
     "prf": "PRF",
+}
+TASKS = {
+    "rows-mnist": "MNIST, rows",
+    "rows-fashion-mnist": "Fashion, rows",
+    "columns-cifar10": "CIFAR-10, columns",
+    "fsdd-frames": "spoken digits",
+    "pixels-mnist": "MNIST, pixels",
+    "pixels-fashion-mnist": "Fashion, pixels",
+    "permuted-mnist": "MNIST, permuted",
+    "permuted-fashion-mnist": "Fashion, permuted",
+    "ecg": "ECG",
 }
 K_SHOWN = (None, 2, 3, 5)  # the tables of tasks; the ablations have K = 1 too
 DASH = "–"
@@ -69,13 +80,13 @@ def deviation(rows, field):
 
 
 def percent(rows, field="test", digits=1, sign=False):
-    """'97.3 ± 0.2' in per cent; the deviation is left out for one seed, a dash stands for none."""
+    """'97.3 ± 0.2' in per cent, unbreakable; the deviation is left out for one seed, a dash stands for none."""
     m, sd = mean(rows, field), deviation(rows, field)
     if m is None:
         return DASH
     text = f"{100 * m:+.{digits}f}" if sign else f"{100 * m:.{digits}f}"
     text = text.replace("-", "−")
-    return text if sd is None else f"{text} ± {100 * sd:.{digits}f}"
+    return text if sd is None else f"{text}\u00a0±\u00a0{100 * sd:.{digits}f}"
 
 
 def number(rows, field):
@@ -117,7 +128,7 @@ def lines_of(found, names=NAMES):
 
 def symbol(decay):
     """A decay as printed in a head."""
-    return f"$\\lambda={decay}$" if decay != "learned" else "$\\lambda$ learned"
+    return f"$\\lambda={decay}$" if decay != "learned" else "learned"
 
 
 def span(rows, field="epochs"):

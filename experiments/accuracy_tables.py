@@ -15,6 +15,7 @@ from experiments.accuracy_cells import (
     DECAYS,
     K_SHOWN,
     SHORT,
+    TASKS,
     cells,
     decays_of,
     drop,
@@ -78,10 +79,10 @@ def setup_table(results):
         some = [r for at in cells(results, task).values() for r in at]
         exact = [r["params"] for r in some if r["arm"] in ("lif-exact", "fpt")]
         rows.append([
-            f"`{task}`", some[0]["steps"], f"{min(exact):,}", f"{some[0]['examples']:,}", some[0]["batch"],
+            TASKS[task], f"`{task}`", some[0]["steps"], f"{min(exact):,}", f"{some[0]['examples']:,}", some[0]["batch"],
             span(some), len({r["seed"] for r in some}), len(some),
         ])  # fmt: skip
-    head = ["task", "$T$", "weights (LIF)", "training examples", "batch", "epochs run", "seeds", "runs"]
+    head = ["task", "config", "$T$", "weights (LIF)", "training examples", "batch", "epochs run", "seeds", "runs"]
     return table(head, rows)
 
 
@@ -98,7 +99,7 @@ def loop_table(results):
             ratio = mean(b, "step_ms") / mean(a, "step_ms")
             times = [number(a, "step_ms"), number(b, "step_ms"), f"{ratio:.1f}"]
             apart = f"{100 * gap:+.2f}".replace("-", "−")
-            rows.append([f"`{task}`", a[0]["steps"], d, percent(a), percent(b), apart, *times])
+            rows.append([TASKS[task], a[0]["steps"], d, percent(a), percent(b), apart, *times])
     head = ["task", "$T$", "$\\lambda$", "exact", "loop", "difference", "exact, ms", "loop, ms", "ratio"]
     return table(head, rows)
 
@@ -113,7 +114,7 @@ def gap_table(results, arm="fpt"):
         for k in sorted({key[2] for key in f if key[0] == arm and key[2] in K_SHOWN}):
             ats = [f.get((arm, d, k), []) for d in decays]
             steps = next(at[0]["steps"] for at in ats if at)
-            rows.append([f"`{task}`", steps, k] + [c for at in ats for c in (percent(at, drop, sign=True), share(at))])
+            rows.append([TASKS[task], steps, k] + [c for at in ats for c in (percent(at, drop, sign=True), share(at))])
     return table(head, rows)
 
 
@@ -126,7 +127,7 @@ def sampling_table(results):
             at = found.get(("fpt", d, 3))
             if at:
                 cols = percent(at), percent(at, "test_without_sampling"), percent(at, harm, 2, True)
-                rows.append([f"`{task}`", at[0]["steps"], d, *cols])
+                rows.append([TASKS[task], at[0]["steps"], d, *cols])
     return table(["task", "$T$", "$\\lambda$", "drawn", "not drawn", "gained by not drawing"], rows)
 
 
