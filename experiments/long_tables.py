@@ -115,6 +115,11 @@ def ratio(record, title, arm, field):
     return None if None in pair else pair[0] / pair[1]
 
 
+def multiple(value):
+    """Two digits: 25, 4.2, 0.98."""
+    return DASH if value is None else f"{value:.2g}" if value < 100 else f"{value:.0f}"
+
+
 def shown_arms(record):
     return [arm for arm in NAMES if any(timed(record, title, arm, "step_ms") for title in CLOCKED)]
 
@@ -122,12 +127,12 @@ def shown_arms(record):
 def speed_table(record):
     """A training step of every neuron on three tasks: eager / captured ms, and both as multiples of the exact arm's."""
     made = []
-    both = lambda read: " / ".join(significant(read(field)) for field in ("step_ms", "graph_ms"))
+    both = lambda show, read: " / ".join(show(read(field)) for field in ("step_ms", "graph_ms"))
     for arm in shown_arms(record):
         texts = []
         for title in CLOCKED:
-            texts.append(both(lambda f, t=title: timed(record, t, arm, f)))
-            texts.append(both(lambda f, t=title: ratio(record, t, arm, f)))
+            texts.append(both(significant, lambda f, t=title: timed(record, t, arm, f)))
+            texts.append(both(multiple, lambda f, t=title: ratio(record, t, arm, f)))
         made.append([name(arm, 3 if 3 in kinds(arm) else None), *(DASH if t == "– / –" else t for t in texts)])
     head = [h for title, steps in CLOCKED.items() for h in (f"{title}, $T={steps}$: ms", "× exact")]
     return table(["neuron", *head], made)
@@ -168,7 +173,7 @@ def time_table(record):
     for title in PIXELS:
         for arm in ("lif-exact", "lif-loop", "spikingjelly", "fpt", "psn"):
             k = 3 if 3 in kinds(arm) else None
-            for decay in (0.9, "learned", None):
+            for decay in (0.9, None):
                 times = [r["time_to"] for r in rows_of(record, title, arm, decay, k) if r.get("time_to") is not None]
                 texts = [seconds([t[goal] for t in times if goal in t], len(times)) for goal in TARGETS]
                 if set(texts) != {DASH}:
