@@ -8,6 +8,7 @@ A test fails when page and record differ.
 import json
 import re
 import statistics
+from itertools import pairwise
 from pathlib import Path
 
 from experiments.accuracy_cells import (
@@ -36,6 +37,7 @@ from experiments.accuracy_cells import (
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "experiments" / "results" / "accuracy.json"
 PAGE = ROOT / "book" / "15-accuracy.md"
+BINS = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.01)  # of the mismatch
 
 
 def accuracy_table(results, task):
@@ -115,6 +117,37 @@ def gap_table(results, arm="fpt"):
             ats = [f.get((arm, d, k), []) for d in decays]
             steps = next(at[0]["steps"] for at in ats if at)
             rows.append([TASKS[task], steps, k] + [c for at in ats for c in (percent(at, drop, sign=True), share(at))])
+    return table(head, rows)
+
+
+def swept_runs(results):
+    """(mismatch, points lost at deployment, points above the exact LIF as trained, record) of every FPT run."""
+    runs = []
+    for task in tasks_in(results):
+        found = cells(results, task)
+        for (arm, d, _), rows in found.items():
+            base = mean(found.get(("lif-exact", d, None), []), "test")
+            if arm.startswith("fpt") and base is not None:
+                runs += [
+                    (r["spike_mismatch"], 100 * drop(r), 100 * (r["test"] - base), r)
+                    for r in rows
+                    if drop(r) is not None
+                ]
+    return runs
+
+
+def bins_table(results):
+    """How much is lost at which mismatch: medians and extremes over all FPT runs that do not draw."""
+    runs = [run for run in swept_runs(results) if run[3]["arm"] != "fpt"]
+    rows = []
+    for low, high in pairwise(BINS):
+        part = [run for run in runs if low <= run[0] < high]
+        if part:
+            lost = [run[1] for run in part]
+            numbers = (statistics.median(run[2] for run in part), statistics.median(lost), min(lost), max(lost))
+            texts = [f"{v:+.1f}".replace("-", "−") for v in numbers]
+            rows.append([f"{100 * low:g} to {min(100, 100 * high):g} %", len(part), *texts])
+    head = ["mismatch", "runs", "as trained, minus exact LIF", "lost at deployment: median", "least", "most"]
     return table(head, rows)
 
 
@@ -218,6 +251,7 @@ BLOCKS = {
     **{f"full {task}": lambda results, task=task: full_table(results, task) for task in SHORT},
     **{f"time {task}": lambda results, task=task: time_table(results, task) for task in SHORT},
     "gap": gap_table,
+    "bins": bins_table,
     "sampling": sampling_table,
     "gradients rows": lambda results: gradient_table(results, "rows-fashion-mnist"),
     "gradients frames": lambda results: gradient_table(results, "fsdd-frames"),
