@@ -9,7 +9,7 @@ import re
 import statistics
 from pathlib import Path
 
-from experiments.accuracy_cells import DASH, DECAYS, NAMES, cells, deviation, mean, name, percent, table, values
+from experiments.accuracy_cells import DASH, DECAYS, NAMES, cells, deviation, mean, name, percent, span, table, values
 from experiments.timing_tables import significant
 from fptlib.data import results
 
@@ -47,6 +47,18 @@ def score(rows, field="test"):
 def kinds(arm):
     """The values of K an arm is shown with."""
     return (2, 3, 5) if arm in ("fpt", "fpt-graded") else (None,)
+
+
+def setup_table(record):
+    """What was trained and for how long; weights are those of the exact LIF with a fixed decay."""
+    made = []
+    for title, place in PLACES.items():
+        rows = [r for seeds in cells(record, *place).values() for r in seeds]
+        if rows:
+            size = next(r["params"] for r in rows if r["arm"] == "lif-exact" and r["decay"] == 0.9)
+            first = rows[0]
+            made.append([title, first["steps"], f"{first['examples']:,}", first["batch"], span(rows), f"{size:,}"])
+    return table(["task", "$T$", "training examples", "batch", "epochs", "weights (LIF)"], made)
 
 
 def accuracy_table(record, titles, weights=False):
@@ -207,6 +219,7 @@ def megabytes(value):
 
 
 BLOCKS = {
+    "setup": setup_table,
     "pixels": lambda record: accuracy_table(record, PIXELS, weights=True),
     "signals": lambda record: accuracy_table(record, SIGNALS),
     "loop": loop_table,
