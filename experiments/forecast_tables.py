@@ -1,0 +1,251 @@
+"""The tables of the chapter on forecasting, from the record.
+
+    python -m experiments.forecast_tables          rewrite book/17-forecasting.md from experiments/results/forecasting.json
+
+A test fails when page and record differ. Averages and intervals are computed in forecast_compare; words are in forecast_words.
+"""
+
+import json
+import math
+import re
+import statistics
+from functools import partial
+from pathlib import Path
+
+from experiments import forecast_compare as fc
+from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table, spread
+
+ROOT = Path(__file__).resolve().parents[1]
+RECORD = ROOT / "experiments" / "results" / "forecasting.json"
+PAGE = ROOT / "book" / "17-forecasting.md"
+
+PAIRS = (
+    ("ts-lif", "lif"),
+    ("ts-lif-stable", "lif"),
+    ("ts-lif", "plif"),
+    ("ts-lif-stable", "plif"),
+    ("ts-lif", "tc-lif"),
+    ("ts-lif-stable", "ts-lif"),
+    ("ts-lif", "ann"),
+    ("persistence", "lif"),
+    ("seasonal", "lif"),
+    ("ridge", "lif"),
+)
+SHOWN_GAPS = ((0.4, "entries"), (0.8, "entries"), (0.4, "blocks"), (0.8, "blocks"), (0.4, "sensors"), (0.8, "sensors"))
+
+
+def places(table, dataset, horizon, gap=fc.COMPLETE, masked=True):
+    """(backbone, neuron, records) of a column: the naive rows first."""
+    for neuron in fc.NAIVE:
+        yield "naive", neuron, table.cell(dataset, horizon, "naive", neuron, gap, masked)
+    for backbone in fc.BACKBONES:
+        for neuron in fc.NEURONS:
+            yield backbone, neuron, table.cell(dataset, horizon, backbone, neuron, gap, masked)
+
+
+def scores_of(found):
+    """R2, its interval over blocks of time, R2 per channel, RSE and MAE of one cell's seeds."""
+    kept = [row for row in found if row["r2"] is not None]
+    inside = [row["r2_interval"] for row in kept if row.get("r2_interval")]
+    blocks = "–"
+    if inside:
+        blocks = "[" + ", ".join(number(statistics.fmean(ends)) for ends in zip(*inside)) + "]"
+    lost = len(found) - len(kept)
+    first = spread([row["r2"] for row in kept]) + (f" ({lost} of {len(found)} diverged)" if lost else "")
+    per_channel = spread([fc.channels(row) for row in kept])
+    return first, blocks, per_channel, spread([r["rse"] for r in kept]), spread([r["mae"] for r in kept])
+
+
+SCORES = ("$R^2$", "in time", "$R^2$ per channel", "RSE", "MAE")
+
+
+def column_table(table, dataset, horizons=(24,), gap=fc.COMPLETE, masked=True):
+    """All forecasts of a data set at some horizons, every metric."""
+    many = len(horizons) > 1
+    head = ["$H$"] * many + ["forecast", "weights", *SCORES]
+    rows = []
+    for horizon in horizons:
+        for backbone, neuron, found in places(table, dataset, horizon, gap, masked):
+            if found:
+                weights = [r["params"] for r in found if r["params"]]
+                size = f"{weights[0]:,}" if weights else weight_of(found[0])
+                rows.append([str(horizon)] * many + [network(backbone, neuron), size, *scores_of(found)])
+    return grid(head, rows, words=1 + many)
+
+
+def weight_of(row):
+    """Learned numbers of a naive row: the ridge has one line of lookback + 1 for each step ahead."""
+    return f"{(row.get('lookback', 168) + 1) * row['horizon']:,}" if row["neuron"] == "ridge" else "0"
+
+
+def budget_table(table):
+    """Weights and width of each network at horizon 24 (the same for all sets)."""
+    head = ["neuron", *(f"{BACKBONES[b]}: weights (width)" for b in fc.BACKBONES)]
+    rows = []
+    for neuron in fc.NEURONS:
+        found = [next((c[0] for s in fc.SETS if (c := table.cell(s, 24, b, neuron))), None) for b in fc.BACKBONES]
+        rows.append([NAMES[neuron], *("–" if r is None else f"{r['params']:,} ({r['width']})" for r in found)])
+    return grid(head, rows)
+
+
+def unmasked_table(table, horizons=fc.HORIZONS):
+    """METR-LA with its unmeasured cells masked, and with its zeros taken as numbers."""
+    chosen = (0, 2, 3)
+    head = ["$H$", "forecast", *(f"{SCORES[i]}, {m}" for m in ("masked", "zeros") for i in chosen)]
+    rows = []
+    for horizon in horizons:
+        pairs = zip(*(places(table, "metr-la", horizon, masked=m) for m in (True, False)))
+        for (backbone, neuron, a), (_, _, b) in pairs:
+            if a and b:
+                cells = [scores_of(found)[i] for found in (a, b) for i in chosen]
+                rows.append([str(horizon), network(backbone, neuron), *cells])
+    return grid(head, rows, words=2)
+
+
+def pair_rows(table, pairs, columns):
+    """Change of error for each pair (rows) and selection (columns), and in how many cells the first was better."""
+    for one, two in pairs:
+        shown = [change(fc.compare(table, one, two, **options)[0].values()) for options in columns]
+        cells = fc.compare(table, one, two)[1].values()
+        yield [f"{NAMES[one]} against {NAMES[two]}", *shown, f"{sum(v < 0 for v in cells)} of {len(cells)}"]
+
+
+def paired_table(table):
+    """Claim one: every pair, by backbone and together."""
+    columns = [{"backbones": (b,)} for b in fc.BACKBONES] + [{}]
+    head = ["change of error, %", *(BACKBONES[b] for b in fc.BACKBONES), "all", "lower in"]
+    return grid(head, pair_rows(table, PAIRS, columns))
+
+
+def against_naive_table(table):
+    """Each neuron against the naive rows: change of error, and in how many cells it is the lower one."""
+    head = ["neuron", *(f"against {NAMES[n]}, %" for n in fc.NAIVE), *(f"lower than {NAMES[n]} in" for n in fc.NAIVE)]
+    rows = []
+    for neuron in fc.NEURONS:
+        found = [fc.compare(table, neuron, naive) for naive in fc.NAIVE]
+        won = [f"{sum(v < 0 for v in cells.values())} of {len(cells)}" for _, cells in found]
+        rows.append([NAMES[neuron], *(change(by_set.values()) for by_set, _ in found), *won])
+    return grid(head, rows)
+
+
+def horizon_table(table):
+    """Claim two: the same by horizon."""
+    head = ["change of error, %", *(f"$H$ = {h}" for h in fc.HORIZONS), "lower in"]
+    return grid(head, pair_rows(table, PAIRS, [{"horizons": (h,)} for h in fc.HORIZONS]))
+
+
+def trained_table(table):
+    """Claim three: what training made of the two compartments."""
+    head = ["network", "layers", "outside", "radius", "memory", "oscillate", "low and high", "rate, dendrite", "rate, soma",
+            "soma silent"]  # fmt: skip
+    rows = []
+    for backbone in fc.BACKBONES:
+        for neuron in ("ts-lif", "ts-lif-stable"):
+            found = list(fc.layers(table, neuron, backbone))
+            if not found:
+                continue
+            inside = [r for r in found if min(r["gaps"]) > 0]
+            radius = sorted(r["radius"] for r in found)
+            memories = [m for r in inside if (m := fc.memory(r["radius"]))]
+            ring = sum(abs(fc.eigenvalues(r)[0].imag) > 0 for r in found)
+            split = sum(fc.kinds_of(r) == ["low-pass", "high-pass"] for r in inside)
+            rates = [r["rates"] for r in found if len(r["rates"]) == 2]
+            middle = [number(statistics.median(part)) for part in zip(*rates)] or ["–", "–"]
+            rows.append([
+                network(backbone, neuron), str(len(found)), str(len(found) - len(inside)),
+                f"{statistics.median(radius):.3f} ({radius[0]:.2f} to {radius[-1]:.2f})",
+                number(statistics.median(memories), 1) if memories else "–", str(ring), f"{split} of {len(inside)}",
+                *middle, str(sum(soma < 1e-3 for _, soma in rates)),
+            ])  # fmt: skip
+    return grid(head, rows)
+
+
+def missing_table(table, imputation="honest"):
+    """Claim four: error with gaps at test time over that of the linear AR on complete data."""
+    head = ["neuron", "complete", *(f"{m} {100 * s:.0f} %" for s, m in SHOWN_GAPS)]
+    rows = []
+    for neuron in fc.NAIVE + fc.NEURONS:
+        gaps = [fc.COMPLETE, *((share, mechanism, imputation) for share, mechanism in SHOWN_GAPS)]
+        found = [fc.level(table, neuron, gap) for gap in gaps]
+        rows.append([NAMES[neuron], *(f"{math.exp(statistics.fmean(v.values())):.2f}" if v else "–" for v in found)])
+    return grid(head, rows)
+
+
+def growth_table(table):
+    """Claim four, paired: how much more (or less) the error of a neuron grows than LIF's."""
+    head = ["growth against LIF's, %", *(f"{m} {100 * s:.0f} %" for s, m in SHOWN_GAPS)]
+    rows = []
+    for neuron in (*fc.NAIVE, *(n for n in fc.NEURONS if n != "lif")):
+        cells = []
+        for share, mechanism in SHOWN_GAPS:
+            gap = share, mechanism, "honest"
+            own, lif = (fc.growth(table, n, gap) for n in (neuron, "lif"))
+            cells.append(change([own[s] - lif[s] for s in own if s in lif]))
+        rows.append([NAMES[neuron], *cells])
+    return grid(head, rows)
+
+
+def speed_table(table):
+    """The exact parallel solver beside the step loop, from the timing records."""
+    head = [
+        "backbone",
+        "neuron",
+        "loop, ms a step",
+        "exact, ms a step",
+        "ratio",
+        "loop, s",
+        "exact, s",
+        "ratio, end to end",
+    ]
+    rows = []
+    for backbone in fc.BACKBONES:
+        for neuron in fc.NEURONS:
+            at = {r["solver"]: r for r in table.timing if (r["backbone"], r["neuron"]) == (backbone, neuron)}
+            if len(at) == 2:
+                loop, exact = at["loop"], at["exact"]
+                pairs = ((loop[k], exact[k]) for k in ("step_ms", "train_s"))
+                cells = [f"{v:.1f}" for a, b in pairs for v in (a, b, a / b)]
+                rows.append([network(backbone, neuron), *cells])
+    return grid(head, rows)
+
+
+OTHERS = tuple(h for h in fc.HORIZONS if h != 24)
+BLOCKS = {
+    "sets": sets_table,
+    "budgets": budget_table,
+    **{f"{s} 24": partial(column_table, dataset=s) for s in fc.SETS},
+    **{f"{s} others": partial(column_table, dataset=s, horizons=OTHERS) for s in fc.SETS},
+    **{f"{s} gaps": partial(column_table, dataset=s, gap=(0.4, "blocks", "honest")) for s in fc.SETS},
+    "week": partial(column_table, dataset="metr-la-week", horizons=(6, 24)),
+    "unmasked": partial(unmasked_table, horizons=(24,)),
+    "unmasked all": partial(column_table, dataset="metr-la", horizons=fc.HORIZONS, masked=False),
+    "paired": paired_table,
+    "naive": against_naive_table,
+    "horizons": horizon_table,
+    "trained": trained_table,
+    "missing honest": missing_table,
+    "missing papers": partial(missing_table, imputation="papers"),
+    "growth": growth_table,
+    "speed": speed_table,
+}
+
+
+def page_with_tables(text, record):
+    """The page with each block between its two comment lines replaced by the record's."""
+    table = fc.Table(record["records"])
+    for name, build in BLOCKS.items():
+        pattern = re.compile(rf"(% begin {name}\n).*?(\n% end {name}\n)", re.S)
+        if not pattern.search(text):
+            raise ValueError(f"the page has no block '% begin {name}' ... '% end {name}'.")
+        text = pattern.sub(lambda m, b=build: f"{m[1]}\n{b(table)}\n{m[2]}", text)
+    return text
+
+
+def main():
+    record = json.loads(RECORD.read_text(encoding="utf-8"))
+    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8"), record), encoding="utf-8")
+    print("wrote", PAGE.name)
+
+
+if __name__ == "__main__":
+    main()

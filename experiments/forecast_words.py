@@ -1,0 +1,83 @@
+"""How the chapter on forecasting writes names, numbers and tables, and its table of data sets."""
+
+import statistics
+
+from experiments import forecast_compare as fc
+from fptlib.data.catalogue import CATALOGUE
+
+NAMES = {
+    "persistence": "persistence",
+    "seasonal": "seasonal naive",
+    "ridge": "linear AR (ridge)",
+    "ann": "no spikes",
+    "lif": "LIF",
+    "plif": "PLIF",
+    "tc-lif": "TC-LIF",
+    "ts-lif": "TS-LIF, free",
+    "ts-lif-stable": "TS-LIF, stable",
+}
+BACKBONES = {"tcn": "TCN", "gru": "GRU", "inverted": "inverted"}
+# Steps, channels, length of a step, stride between windows, what it stands for, missing cells in percent.
+FACTS = {
+    "metr-la": (34272, 10, "5 min", 5, "Metr-la (10 of its 207 sensors)", 7.41),
+    "metr-la-week": (2016, 207, "5 min", 1, "Metr-la (one week)", 0.0),
+    "pems08-tail": (7156, 170, "5 min", 11, "Pems-bay (another district of the same network)", 0.0),
+    "rts-solar": (52704, 56, "10 min", 11, "Solar (modelled output, as there)", 0.0),
+    "pjm": (45336, 10, "1 h", 5, "Electricity (zones, not customers)", 0.01),
+    "etth1": (17420, 7, "1 h", 5, "no set of the papers; a common one", 0.0),
+}
+
+
+def grid(head, rows, words=1):
+    """A Markdown table; the first ``words`` columns are text, the others numbers."""
+    rule = "|" + "---|" * words + "---:|" * (len(head) - words)
+    return "\n".join(
+        [
+            "| " + " | ".join(head) + " |",
+            rule,
+            *(
+                "| " + " | ".join(row[:words] + [cell.replace(" ", "\u00a0") for cell in row[words:]]) + " |"
+                for row in rows
+            ),
+        ]
+    )
+
+
+def number(value, digits=3):
+    """Fixed digits with a true minus sign; a dash where there is no number."""
+    return "–" if value is None else f"{value:.{digits}f}".replace("-", "−")
+
+
+def spread(values, digits=3):
+    """Mean and standard deviation over seeds, 0.394 ± 0.012 as 0.394(12); the mean alone where there is one seed."""
+    values = [v for v in values if v is not None]
+    if not values:
+        return "–"
+    mean = number(statistics.fmean(values), digits)
+    return mean if len(values) < 2 else f"{mean}({statistics.stdev(values) * 10**digits:.0f})"
+
+
+def network(backbone, neuron):
+    """Name of a row: a forecast without network, or backbone and neuron."""
+    return NAMES[neuron] if neuron in fc.NAIVE else f"{BACKBONES[backbone]}, {NAMES[neuron]}"
+
+
+def change(values):
+    """Change of error in percent with its interval over sets."""
+    values = list(values)
+    if not values:
+        return "–"
+    mean, low, high = fc.percent(values)
+    show = lambda v: f"{v:+.1f}".replace("-", "−")
+    return f"{show(mean)}" if low is None else f"{show(mean)} [{show(low)}, {show(high)}]"
+
+
+def sets_table(table):
+    """The data sets, named for what they are."""
+    head = ["set", "stands for", "licence", "steps × channels", "step", "lookback", "every", "missing"]
+    rows = []
+    for name, (steps, width, step, every, stands, missing) in FACTS.items():
+        back = 12 if name == "metr-la-week" else 168
+        size = f"{steps:,} × {width}"
+        rows.append([name, stands, CATALOGUE[name].licence, size, step, str(back), str(every), f"{missing:g} %"])
+    return grid(head, rows, words=3)
