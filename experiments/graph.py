@@ -10,13 +10,13 @@ WARM = 3  # plain steps before the first recording: they compile kernels and mak
 
 
 class Replayed:
-    """A `loop.Step` that is replayed. Falls back to nothing: a step that cannot be recorded raises."""
+    """A `loop.Step` that is replayed. One that cannot be recorded runs as it is; ``why_not`` then says why, in the record too."""
 
     def __init__(self, step, generators):
         self.step, self.warm = step, 0
         self.generators = [g for g in generators if g.device.type == "cuda"]
         self.graph = self.index = self.loss = None
-        self.rate = None
+        self.rate = self.why_not = None
 
     def begin(self, rate):
         """Before an epoch, as `loop.Step.begin`; forgets the recording if the rate is part of it."""
@@ -26,11 +26,15 @@ class Replayed:
 
     def __call__(self, index):
         """Loss of one step on the examples ``index`` [B], on the device."""
-        if self.warm < WARM:
+        if self.warm < WARM or self.why_not:
             self.warm += 1
             return on_side_stream(lambda: self.step(index))
         if self.graph is None or len(index) != len(self.index):
-            self.record(index)
+            try:
+                self.record(index)
+            except RuntimeError as error:
+                self.graph, self.why_not = None, str(error).split("\n")[0][:200]
+                return self(index)
         self.index.copy_(index)
         self.graph.replay()
         return self.loss.clone()

@@ -67,6 +67,7 @@ class State:
     epochs_to: dict = field(default_factory=dict)
     log: list = field(default_factory=list)
     diverged: bool = False
+    replayed: bool | str = False  # whether the step was a CUDA graph, or why it was not where that was asked for
 
     def over(self, plan):
         """Whether nothing is left to train."""
@@ -166,6 +167,7 @@ def one_epoch(learner, network, stepper, plan, state, device, workers):
         loss = stepper(workers.share(index))
         clock.stop()
         total = total + loss
+    state.replayed = isinstance(stepper, Replayed) and (stepper.why_not or True)
     mean_loss = workers.agree(float(total) / len(batches))  # waits for the device
     state.train_s += time.perf_counter() - begin
     state.step_ms.append(clock.median(skip=WARM_STEPS if not state.step_ms else 0))

@@ -191,11 +191,10 @@ def add_steps(records, timed, runs):
     A time that no record has (raw speech is there for time alone) becomes a record of its own, without accuracies.
     """
     name = lambda r: tuple(str(r[key]) for key in ("shape", "arm", "decay", "k"))
-    times, used = {name(r): r for r in timed["records"]}, set()
+    times = {name(r): r for r in timed["records"]}
     runs.append(timed["header"])
     for record in records:
         found = times.get(name(record), {})
-        used.add(name(record))
         record |= {key: found.get(key) for key in ("step_ms", "graph_ms", "peak_bytes", "why_no_graph")}
         if found and found["step_ms"] and record.get("epochs_to"):
             a_step = found["step_ms"] / 1e3 * (record["examples"] // record["batch"])
@@ -203,7 +202,8 @@ def add_steps(records, timed, runs):
         else:
             record["time_to"] = {}
     bare = dict.fromkeys(ACCURACY)
-    rest = [r for key, r in times.items() if key not in used]
+    trained = {record["task"] for record in records}
+    rest = [r for r in times.values() if r["task"] not in trained]
     return [
         bare | r | {"run": len(runs) - 1, "shared": 1, "part": f"{r['steps']} steps; time and memory"} for r in rest
     ]

@@ -69,12 +69,10 @@ def time_one(run, task, plan, device):
     if on_gpu and loops and task.steps * run.network.get("depth", 7) > MOST_NODES:
         made["why_no_graph"] = f"more than {MOST_NODES} steps of a loop to record"
     elif on_gpu:
-        try:
-            replayed.warm = WARM
-            replayed(index)
-            made["graph_ms"] = median_step(replayed, index, on_gpu)
-        except RuntimeError as error:
-            made["why_no_graph"] = str(error).split("\n")[0][:200]
+        replayed.warm = WARM
+        replayed(index)
+        made["why_no_graph"] = replayed.why_not
+        made["graph_ms"] = None if replayed.why_not else median_step(replayed, index, on_gpu)
     return made
 
 

@@ -124,6 +124,7 @@ def finish(run, learner, state):
     made |= {"time_to": state.time_to, "best_epoch": state.best_epoch, "diverged": state.diverged, "steps": task.steps}
     made |= {"batch": plan.batch, "bf16": plan.bf16, "tf32": plan.tf32, "shape": shape_of(run)}
     made |= {"what": task.what, "part": task.note, "examples": learner.size, "epochs_to": state.epochs_to}
+    made |= {"replayed": state.replayed}
     made |= {"params": sum(p.numel() for p in network.parameters()), "settings": run.digest, "curve": state.log}
     made["backend"] = sorted({getattr(p.layer, "backend", "torch") for p in arms.neurons(network)})
     return record.finite(made)

@@ -7,6 +7,7 @@ how many workers share this GPU; it goes into the records, whose wall times are 
 """
 
 import argparse
+import gc
 import json
 import os
 import time
@@ -45,7 +46,8 @@ def train_job(run):
 
 def forecast_job(tables, run):
     """A function that does one run of `forecast.run`."""
-    return lambda out, device: forecast.one(tables, run, out, device, data=series_of(tables, run[2]), talk=quiet)
+    cut = json.dumps(tables["data"], sort_keys=True)
+    return lambda out, device: forecast.one(tables, run, out, device, data=series_of(cut, run[2], device), talk=quiet)
 
 
 @lru_cache(maxsize=4)
@@ -54,10 +56,12 @@ def task_of(options, device):
     return tasks.load(**json.loads(options)).to(device)
 
 
-def series_of(tables, horizon):
-    """The series of a config, cut for a horizon."""
-    options = {k: v for k, v in tables["data"].items() if k not in ("name", "lookback", "every")}
-    return series.load(tables["data"]["name"], tables["data"]["lookback"], horizon, **options)
+@lru_cache(maxsize=32)
+def series_of(cut, horizon, device):
+    """The series of a config on its device, cut for a horizon, kept for the next run of the same."""
+    options = json.loads(cut)
+    name, lookback, _ = options.pop("name"), options.pop("lookback"), options.pop("every", 1)
+    return series.load(name, lookback, horizon, **options).to(device)
 
 
 def quiet(*_):
@@ -95,6 +99,9 @@ def main():
         except Exception:  # the next run has nothing to do with it; the trace is kept
             (asked.out / f"{name}.error").write_text(traceback.format_exc(), encoding="utf-8")
             print(f"FAILED {name}: {traceback.format_exc().splitlines()[-1]}", flush=True)
+        gc.collect()
+        if asked.device == "cuda":
+            torch.cuda.empty_cache()
 
 
 if __name__ == "__main__":

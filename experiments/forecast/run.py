@@ -192,6 +192,7 @@ def test_records(tables, learner, state, backbone, neuron, horizon, seed):
         "epochs": state.epoch,
         "step_ms": sorted(state.step_ms)[len(state.step_ms) // 2],
         "diverged": state.diverged,
+        "replayed": state.replayed,
     }
     base |= {"neurons": neurons.reports(learner.network) or None}
     found = []
