@@ -91,15 +91,16 @@ def budget_table(table):
 def unmasked_table(table, horizons=fc.HORIZONS):
     """METR-LA with its unmeasured cells masked, and with its zeros taken as numbers."""
     chosen = (0, 2, 3)
-    head = ["$H$", "forecast", *(f"{SCORES[i]}, {m}" for m in ("masked", "zeros") for i in chosen)]
+    many = len(horizons) > 1
+    head = ["$H$"] * many + ["forecast", *(f"{SCORES[i]}, {m}" for m in ("masked", "zeros") for i in chosen)]
     rows = []
     for horizon in horizons:
         pairs = zip(*(places(table, "metr-la", horizon, masked=m) for m in (True, False)))
         for (backbone, neuron, a), (_, _, b) in pairs:
             if a and b:
                 cells = [scores_of(found)[i] for found in (a, b) for i in chosen]
-                rows.append([str(horizon), network(backbone, neuron), *cells])
-    return grid(head, rows, words=2)
+                rows.append([str(horizon)] * many + [network(backbone, neuron), *cells])
+    return grid(head, rows, words=1 + many)
 
 
 def pair_rows(table, pairs, columns):

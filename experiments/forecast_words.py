@@ -1,6 +1,9 @@
 """How the chapter on forecasting writes names, numbers and tables, and its table of data sets."""
 
+import re
 import statistics
+import tomllib
+from pathlib import Path
 
 from experiments import forecast_compare as fc
 from fptlib.data.catalogue import CATALOGUE
@@ -17,30 +20,23 @@ NAMES = {
     "ts-lif-stable": "TS-LIF, stable",
 }
 BACKBONES = {"tcn": "TCN", "gru": "GRU", "inverted": "inverted"}
-# Steps, channels, length of a step, stride between windows, what it stands for, missing cells in percent.
+# Steps, channels, length of a step, what it stands for, missing cells in percent; the rest is in the configs.
 FACTS = {
-    "metr-la": (34272, 10, "5 min", 5, "Metr-la (10 of its 207 sensors)", 7.41),
-    "metr-la-week": (2016, 207, "5 min", 1, "Metr-la (one week)", 0.0),
-    "pems08-tail": (7156, 170, "5 min", 11, "Pems-bay (another district of the same network)", 0.0),
-    "rts-solar": (52704, 56, "10 min", 11, "Solar (modelled output, as there)", 0.0),
-    "pjm": (45336, 10, "1 h", 5, "Electricity (zones, not customers)", 0.01),
-    "etth1": (17420, 7, "1 h", 5, "no set of the papers; a common one", 0.0),
+    "metr-la": (34272, 10, "5 min", "Metr-la (10 of its 207 sensors)", 7.41),
+    "metr-la-week": (2016, 207, "5 min", "Metr-la (one week)", 0.0),
+    "pems08-tail": (7156, 170, "5 min", "Pems-bay (another district of the same network)", 0.0),
+    "rts-solar": (52704, 56, "10 min", "Solar (modelled output, as there)", 0.0),
+    "pjm": (45336, 10, "1 h", "Electricity (zones, not customers)", 0.01),
+    "etth1": (17420, 7, "1 h", "no set of the papers; a common one", 0.0),
 }
 
 
 def grid(head, rows, words=1):
-    """A Markdown table; the first ``words`` columns are text, the others numbers."""
+    """A Markdown table; the first ``words`` columns are text, the others numbers, broken before an interval only."""
+    line = lambda cells: "| " + " | ".join(cells) + " |"
+    whole = lambda row: row[:words] + [re.sub(r" (?!\[)", "\u00a0", cell) for cell in row[words:]]
     rule = "|" + "---|" * words + "---:|" * (len(head) - words)
-    return "\n".join(
-        [
-            "| " + " | ".join(head) + " |",
-            rule,
-            *(
-                "| " + " | ".join(row[:words] + [cell.replace(" ", "\u00a0") for cell in row[words:]]) + " |"
-                for row in rows
-            ),
-        ]
-    )
+    return "\n".join([line(head), rule, *(line(whole(row)) for row in rows)])
 
 
 def number(value, digits=3):
@@ -72,12 +68,18 @@ def change(values):
     return f"{show(mean)}" if low is None else f"{show(mean)} [{show(low)}, {show(high)}]"
 
 
+def plan(dataset):
+    """The tables of a data set's config."""
+    path = Path(__file__).parent / "configs" / f"forecast-{dataset}.toml"
+    return tomllib.loads(path.read_text(encoding="utf-8"))
+
+
 def sets_table(table):
     """The data sets, named for what they are."""
     head = ["set", "stands for", "licence", "steps × channels", "step", "lookback", "every", "missing"]
     rows = []
-    for name, (steps, width, step, every, stands, missing) in FACTS.items():
-        back = 12 if name == "metr-la-week" else 168
-        size = f"{steps:,} × {width}"
-        rows.append([name, stands, CATALOGUE[name].licence, size, step, str(back), str(every), f"{missing:g} %"])
+    for name, (steps, width, step, stands, missing) in FACTS.items():
+        data = plan(name)["data"]
+        numbers = [f"{steps:,} × {width}", step, str(data["lookback"]), str(data.get("every", 1)), f"{missing:g} %"]
+        rows.append([name, stands, CATALOGUE[name].licence, *numbers])
     return grid(head, rows, words=3)
