@@ -85,7 +85,7 @@ def main():
     asked = parser.parse_args()
     begin, records, seen = time.perf_counter(), [], set()
     for run in plans([run for path in asked.configs for run in config.expand(config.read(path))]):
-        plan = Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.train.items()})
+        plan = Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.train.items()} | {"graph": True})
         key = (shape_of(run), run.arm, run.decay, run.k)
         if key in seen or time.perf_counter() - begin > asked.budget_s:
             continue
