@@ -14,6 +14,7 @@ from pathlib import Path
 
 from experiments import forecast_compare as fc
 from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table, spread
+from fptlib.data import results
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "experiments" / "results" / "forecasting.json"
@@ -210,6 +211,18 @@ def speed_table(table):
     return grid(head, rows)
 
 
+def speed_cpu_table(table):
+    """The same on one CPU thread, from its own record."""
+    head = ["network", "width", "loop, ms a step", "replay, ms a step", "ratio"]
+    rows = []
+    for r in results("forecast_speed_cpu")["records"]:
+        times = [f"{v:.0f}" for v in (r["loop_ms"], r["exact_ms"])]
+        rows.append(
+            [network(r["backbone"], r["neuron"]), str(r["width"]), *times, f"{r['loop_ms'] / r['exact_ms']:.2f}"]
+        )
+    return grid(head, rows)
+
+
 OTHERS = tuple(h for h in fc.HORIZONS if h != 24)
 BLOCKS = {
     "sets": sets_table,
@@ -228,6 +241,7 @@ BLOCKS = {
     "missing papers": partial(missing_table, imputation="papers"),
     "growth": growth_table,
     "speed": speed_table,
+    "speed cpu": speed_cpu_table,
 }
 
 
