@@ -35,6 +35,7 @@ def nan_scratch(monkeypatch):
         return torch.full(shape, float("nan") if dtype.is_floating_point else 77, dtype=dtype, device=device)
 
     monkeypatch.setattr(ops, "scratch", full)
+    monkeypatch.setattr(ops, "scratch_like", lambda t: full(t.shape, t.dtype, t.device))
 
 
 def _input(T, N, seed=0, scale=0.8, shift=0.3):

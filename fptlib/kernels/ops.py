@@ -29,6 +29,11 @@ def scratch(shape, dtype, device):
     return torch.empty(shape, dtype=dtype, device=device)
 
 
+def scratch_like(tensor):
+    """The same in the shape and type of a tensor, which costs the host half of it."""
+    return torch.empty_like(tensor)
+
+
 def state_dtype(x):
     """float64 for float64 input, else float32."""
     return torch.float64 if x.dtype == torch.float64 else torch.float32
@@ -39,8 +44,9 @@ def forward(call, x, v0, decay, threshold):
 
     Membrane, states and repaired are None where they are not asked for or there is nothing to keep. x and v0 are contiguous.
     """
-    settings, state, device = call.settings, call.state, x.device
-    spikes = scratch(x.shape, settings.spike_dtype, device)
+    settings, state, device = call.settings, call.state, call.device
+    same = settings.spike_dtype == x.dtype
+    spikes = scratch_like(x) if same else scratch(x.shape, settings.spike_dtype, device)
     final = scratch(x.shape[1:], state, device)
     membrane = scratch(x.shape, state, device) if settings.membrane else None
     states = scratch((call.rows, call.N), state, device) if call.rows else None
@@ -58,10 +64,10 @@ def backward(call, x, v0, states, decay, threshold, grads, wants):
 
     ``grads`` are those of spikes, membrane and final state, contiguous or None.
     """
-    N, state, device, plan, chunks = call.N, call.state, x.device, call.back, call.back_chunks
+    N, state, device, plan, chunks = call.N, call.state, call.device, call.back, call.back_chunks
     out = (
-        scratch(x.shape, x.dtype, device) if wants[0] else None,
-        scratch(v0.shape, state, device) if wants[1] else None,
+        scratch_like(x) if wants[0] else None,
+        scratch_like(v0) if wants[1] else None,
         scratch((chunks, N), state, device) if wants[2] else None,
         scratch((chunks, N), state, device) if wants[3] else None,
     )
