@@ -184,6 +184,8 @@ def check_table(spec, x):
             raise ValueError(
                 f"solve: a parameter lives on {entry.device}, x on {x.device}; move one of them with .to()."
             )
+        if entry.ndim == 0 or entry.shape == x.shape[1:]:
+            continue
         try:
             fits = torch.broadcast_shapes(entry.shape, x.shape[1:]) == x.shape[1:]
         except RuntimeError:
