@@ -59,6 +59,7 @@ class Prepared:
         self.chunks, self.blocks = -(-T // plan.chunk), -(-N // plan.block)
         self.rows = rows(T) if settings.save else 0
         self.constants = (*self.kinds[:3], settings.reset, self.triton, plan.ahead, plan.block)
+        self.tail = (T, N, plan.chunk, plan.warmup, *self.constants)
         kept = (settings.spike_dtype, settings.membrane, self.rows > 0, self.chunks > 1, plan.mend)
         self.name = self._named("forward", kept, self.constants)
 
@@ -84,6 +85,13 @@ class Prepared:
     @cached_property
     def back_blocks(self):
         return -(-self.N // self.back.block)
+
+    @cached_property
+    def back_tails(self):
+        """Sizes and constants of the two passes over time, the last arguments of their launches."""
+        plan = self.back
+        sizes = (self.T, self.N, plan.chunk, plan.warmup, *self.kinds, *self.modes)
+        return [(*sizes, which, self.triton, plan.ahead, plan.block) for which in (0, 1)]
 
     @cached_property
     def back_name(self):

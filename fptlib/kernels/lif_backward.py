@@ -184,17 +184,14 @@ def launch(call, x, v0, states, grads, parameters, out, carry):
     ``grads`` of spikes, membrane and final state; ``parameters`` decay, threshold, v_reset, slope; ``carry`` [2, chunks, N]
     for two passes; ``call`` a `fptlib.kernels.calls.Prepared`.
     """
-    plan, chunks, blocks = call.back, call.back_chunks, call.back_blocks
-    grid, sizes = (blocks, chunks, 1), (call.T, call.N, plan.chunk, plan.warmup)
-    key = None
+    plan, chunks, blocks, tails = call.back, call.back_chunks, call.back_blocks, call.back_tails
+    grid, key = (blocks, chunks, 1), None
     if aligned(x, v0, *grads, *call.tensors(parameters)):
         key = (call.back_name, grads[0].dtype, *[t is None for t in (v0, *grads[1:], *out)])
-    constants = (*call.kinds, *call.modes)
-    last = (call.triton, plan.ahead, plan.block)
     if plan.two_passes:
         given = (x, v0, states, *grads, carry, *parameters, None, None, None, None)
-        _start_reverse(key and (MEASURE.value, *key), grid, (*given, *sizes, *constants, MEASURE.value, *last))
+        _start_reverse(key and (MEASURE.value, *key), grid, (*given, *tails[MEASURE.value]))
         _start_carry(key, (blocks, 1, 1), (carry, grads[2], call.N, chunks, call.triton, 16, plan.block))
         grads = (*grads[:2], None)
     given = (x, v0, states, *grads, carry, *parameters, *out)
-    _start_reverse(key and (DIRECT.value, *key), grid, (*given, *sizes, *constants, DIRECT.value, *last))
+    _start_reverse(key and (DIRECT.value, *key), grid, (*given, *tails[DIRECT.value]))

@@ -223,9 +223,7 @@ def launch(call, x, v0, numbers, out):
     """
     plan, blocks, chunks = call.plan, call.blocks, call.chunks
     key = (call.name, v0 is None) if aligned(x, v0, *call.tensors(numbers)) else None
-    _start_replay(
-        key, (blocks, chunks, 1), (x, v0, *numbers, *out, call.T, call.N, plan.chunk, plan.warmup, *call.constants)
-    )
+    _start_replay(key, (blocks, chunks, 1), (x, v0, *numbers, *out, *call.tail))
     if chunks == 1:
         return
     rest = (x, *numbers, *out, call.T, call.N, plan.chunk)
