@@ -180,6 +180,9 @@ def merge(paths, out, command=None, steps=None):
         records += add_steps(records, json.loads(Path(steps).read_text(encoding="utf-8")), runs)
     records = sorted(slim(records, what), key=lambda r: [str(r.get(n)) for n in KEYS[fields]])
     same = {name: runs[0][name] if all(r[name] == runs[0][name] for r in runs) else "see runs" for name in HEADER}
+    dates = sorted(run["date"] for run in runs)
+    same |= {"date": dates[0] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"}
+    same |= {"commit": ", ".join(dict.fromkeys(run["commit"] for run in runs))}
     head = same | {"command": command or shlex.join(["python", *_as_typed()]), "data": what, "runs": runs}
     write(out, records, fields, head)
     return records
