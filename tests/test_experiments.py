@@ -444,7 +444,7 @@ def test_records_are_merged_once_each_with_their_headers(tmp_path):
     found = record.merge([tmp_path / "1.json", tmp_path / "0.json"], tmp_path / "all.json", "python -m merge")
     file = json.loads((tmp_path / "all.json").read_text())
     assert [r["seed"] for r in file["records"]] == [0, 1] and len(found) == 2
-    assert file["header"]["date"] == "see runs" and file["header"]["device"] == head["device"]
+    assert file["header"]["date"] == "day 0 to day 1" and file["header"]["device"] == head["device"]
     assert [file["header"]["runs"][r["run"]]["date"] for r in file["records"]] == ["day 0", "day 1"]
     with pytest.raises(ValueError, match="both hold"):
         record.merge([tmp_path / "0.json", tmp_path / "all.json"], tmp_path / "again.json")

@@ -1,0 +1,137 @@
+"""The grid's machinery: workers that share runs, times of steps put into records, recordings of a step, small merged files."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from experiments import config, graph, loop, record, steps, train, worker
+
+TABLES = """
+[task]
+name = "rows-digits"
+[network]
+name = "stack"
+width = 8
+depth = 1
+[train]
+epochs = 1
+batch = 400
+rate = 3e-3
+targets = [0.05]
+[grid]
+arm = ["lif-loop", "psn"]
+decay = [0.5]
+k = [3]
+seed = [0, 1]
+"""
+
+
+@pytest.fixture
+def grid(tmp_path):
+    """A config of four small runs, as a path."""
+    path = tmp_path / "grid.toml"
+    path.write_text(TABLES, encoding="utf-8")
+    return path
+
+
+def work(monkeypatch, grid, out, *more):
+    monkeypatch.setattr(sys, "argv", ["worker", str(grid), "--out", str(out), "--device", "cpu", *more])
+    worker.main()
+    monkeypatch.setattr(record, "SHARED", 1)
+
+
+def test_jobs_go_seed_by_seed(grid):
+    assert [name[-2:] for _, name, _ in worker.jobs([grid])] == ["s0", "s0", "s1", "s1"]
+
+
+def test_a_worker_leaves_what_another_took_and_times_come_from_steps(monkeypatch, grid, tmp_path, capsys):
+    out = tmp_path / "out"
+    out.mkdir()
+    assert worker.claim(out, "rows-digits_stack_psn_s1") and not worker.claim(out, "rows-digits_stack_psn_s1")
+    work(monkeypatch, grid, out, "--until", "1e12", "--shared", "3")
+    found = sorted(path.stem for path in out.glob("*.json"))
+    assert found == [f"rows-digits_stack_{run}" for run in ("lif-loop_0.5_s0", "lif-loop_0.5_s1", "psn_s0")]
+    assert capsys.readouterr().out.count(" s  rows-digits") == 3
+    monkeypatch.setattr(sys, "argv", ["steps", str(tmp_path / "steps.json"), str(grid), "--device", "cpu"])
+    steps.main()
+    timed = json.loads((tmp_path / "steps.json").read_text())["records"]
+    assert [(r["arm"], r["graph_ms"], r["why_no_graph"]) for r in timed] == [
+        ("lif-loop", None, "no GPU"),
+        ("psn", None, "no GPU"),
+    ]
+    merged = record.merge(sorted(out.glob("*.json")), tmp_path / "all.json", "python -m merge", tmp_path / "steps.json")
+    by_arm = {r["arm"]: r["step_ms"] for r in timed}
+    for row in merged:
+        assert row["shared"] == 3 and row["step_ms"] == record.rounded(by_arm[row["arm"]])
+        whole_epoch = row["step_ms"] / 1e3 * (row["examples"] // row["batch"])
+        assert row["time_to"] == pytest.approx({"0.05": whole_epoch * row["epochs_to"]["0.05"]}, rel=1e-4)
+    head = json.loads((tmp_path / "all.json").read_text())["header"]
+    assert (
+        "1797" in head["data"]["rows-digits"]
+        and "what" not in merged[0]
+        and ("curve" in merged[0]) == (merged[0]["seed"] == 0)
+    )
+
+
+def test_no_run_begins_after_the_end(monkeypatch, grid, tmp_path):
+    work(monkeypatch, grid, tmp_path / "late", "--until", "0")
+    assert not list((tmp_path / "late").iterdir())
+
+
+def test_a_failed_run_leaves_its_trace_and_the_next_goes_on(monkeypatch, grid, tmp_path, capsys):
+    plain = train.train
+
+    def broken(run, *args, **named):
+        if run.arm == "psn":
+            raise RuntimeError("no such luck")
+        return plain(run, *args, **named)
+
+    monkeypatch.setattr(train, "train", broken)
+    work(monkeypatch, grid, tmp_path / "out", "--until", "1e12")
+    assert "no such luck" in (tmp_path / "out" / "rows-digits_stack_psn_s0.error").read_text()
+    assert len(list((tmp_path / "out").glob("*.json"))) == 2 and capsys.readouterr().out.count("FAILED") == 2
+
+
+def test_a_time_without_a_training_becomes_a_record_of_its_own(grid):
+    row = {"task": "fsdd-raw", "shape": "s", "arm": "psn", "decay": None, "k": None, "steps": 1000}
+    row |= {"step_ms": 2.0, "graph_ms": None, "peak_bytes": 5, "part": ""}
+    (made,) = record.add_steps([], {"header": {}, "records": [row]}, [])
+    assert set(record.ACCURACY) <= set(made) and made["test"] is None and made["part"].startswith("1000 steps")
+
+
+def test_shapes_decide_times_not_names():
+    run = config.expand(config.read("experiments/configs/pixels-mnist.toml"))[0]
+    twin = config.expand(config.read("experiments/configs/permuted-fashion-mnist.toml"))[0]
+    other = config.expand(config.read("experiments/configs/rows-mnist.toml"))[0]
+    assert train.shape_of(run) == train.shape_of(twin) != train.shape_of(other)
+
+
+def test_a_step_that_cannot_be_recorded_says_why_and_goes_on(monkeypatch):
+    """The recording itself needs a GPU; what happens when it fails does not."""
+    seen = []
+    step = SimpleNamespace(begin=lambda rate: True)
+    replayed = graph.Replayed(lambda index: seen.append(index) or torch.zeros(()), [])
+    replayed.step.begin = step.begin
+    monkeypatch.setattr(graph, "on_side_stream", lambda work: work())
+
+    def record_nothing(index):
+        raise RuntimeError("a copy from the host\nmore")
+
+    monkeypatch.setattr(replayed, "record", record_nothing)
+    for count in range(graph.WARM + 2):
+        replayed(torch.arange(3))
+        assert bool(replayed.why_not) == (count >= graph.WARM)
+    assert replayed.why_not == "a copy from the host" and len(seen) == graph.WARM + 2
+
+
+def test_the_rate_of_a_recorded_step_is_on_the_device():
+    network = torch.nn.Linear(2, 2)
+    learner = SimpleNamespace(network=network)
+    plain = loop.Step(learner, network, torch.optim.SGD(network.parameters(), 0.1), loop.Plan())
+    assert plain.begin(0.2) and plain.optimiser.param_groups[0]["lr"] == 0.2
+    adam = torch.optim.Adam(network.parameters(), 0.1, capturable=True)
+    recorded = loop.Step(learner, network, adam, loop.Plan())
+    assert not recorded.begin(0.25) and adam.param_groups[0]["lr"] is recorded.rate and recorded.rate == 0.25
