@@ -194,6 +194,8 @@ def test_records(tables, learner, state, backbone, neuron, horizon, seed):
         "diverged": state.diverged,
         "replayed": state.replayed,
     }
+    if not state.diverged:
+        learner.score()  # the firing rates reported are those of the chosen weights on validation
     base |= {"neurons": neurons.reports(learner.network) or None}
     found = []
     for share, mechanism, how in cells:
