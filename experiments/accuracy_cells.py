@@ -6,7 +6,11 @@ Accuracies are printed in per cent, mean ± deviation over seeds (n - 1 below).
 
 import statistics
 from collections import defaultdict
+from pathlib import Path
 
+from experiments import config
+
+CONFIGS = Path(__file__).resolve().parent / "configs"
 SHORT = ("rows-mnist", "rows-fashion-mnist", "columns-cifar10")
 LONG = ("fsdd-frames", "pixels-mnist", "pixels-fashion-mnist", "permuted-mnist", "permuted-fashion-mnist", "ecg")
 DECAYS = (0.5, 0.9, "learned")
@@ -146,3 +150,25 @@ def seeds(rows):
 def tasks_in(results, wanted=SHORT + LONG):
     """The tasks of a list that the record has."""
     return [t for t in wanted if cells(results, t)]
+
+
+def missing_table(results):
+    """The grids of the configs beside what of them is in the record."""
+    part = lambda r: "held-out" if r["part"].startswith("held-out") else ""
+    done = [r for r in results["records"] if r["seed"] is not None]
+    have = {tuple(map(str, (r["task"], part(r), r["arm"], r["decay"], r["k"], r["seed"]))) for r in done}
+    rows = []
+    for path in sorted(CONFIGS.glob("*.toml")):
+        if path.name.startswith(("forecast-", "digits", "fsdd-raw")):
+            continue
+        runs = config.expand(config.read(path))
+        count = sum(tuple(map(str, named(run))) in have for run in runs)
+        if count < len(runs):
+            rows.append([f"`{path.name}`", len(runs), count or "none"])
+    return table(["config", "runs in its grid", "in the record"], rows)
+
+
+def named(run):
+    """What names a run in the record; spoken digits with a speaker held out are another part."""
+    task, speaker = run.task["name"], run.task.get("speaker")
+    return task, "held-out" if speaker else "", run.arm, run.decay, run.k, run.seed

@@ -8,7 +8,7 @@ A test fails when page and record differ.
 import json
 import re
 import statistics
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 
 from experiments.accuracy_cells import (
@@ -23,6 +23,7 @@ from experiments.accuracy_cells import (
     harm,
     lines_of,
     mean,
+    missing_table,
     name,
     number,
     percent,
@@ -37,6 +38,16 @@ from experiments.accuracy_cells import (
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "experiments" / "results" / "accuracy.json"
 PAGE = ROOT / "book" / "15-accuracy.md"
+ABLATION_ONLY = ("fpt-steep", "lif-truncated")  # arms of the ablations alone
+VARIANTS = {
+    "fpt": "as released: slopes 1, 3, 12, drawn",
+    "fpt-graded": "not drawn",
+    "fpt-guess": "not drawn, first guess 1/2",
+    "fpt-soft": "not drawn, slopes 4, 4, 4",
+    "fpt-steep": "not drawn, slopes 12, 12, 12",
+    "fpt-hard": "hard threshold, unrolled",
+    "fpt-hard-exact": "hard threshold, exact adjoint",
+}
 BINS = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.01)  # of the mismatch
 
 
@@ -197,51 +208,54 @@ def reach(rows, goal):
     return f"{statistics.fmean(got):.3g}{part}"
 
 
-def gradient_rows(found):
-    """(text, arm, k) of the gradient variants that a grid has."""
-    wanted = [("exact adjoint", "lif-exact", None), ("detached reset", "lif-detached", None)]
-    wanted += [(f"truncated, {k} terms" if k > 1 else "truncated, 1 term", "lif-truncated", k) for k in (1, 2, 3, 5, 8)]
-    return [line for line in wanted if any((a, k) == line[1:] for a, _, k in found)]
+def with_ablation(results):
+    """{task: its cells} where the grid of the ablations was run."""
+    found = {task: cells(results, task) for task in tasks_in(results)}
+    return {task: f for task, f in found.items() if any(arm in ABLATION_ONLY for arm, _, _ in f)}
 
 
-def gradient_table(results, task):
-    """The same LIF forward, other gradients; then three hard sweeps forward with two gradients."""
-    found = cells(results, task)
-    decays = [d for d in decays_of(found) if d != "learned"]
-    rows = [
-        ["LIF (exact)", text] + [percent(found.get((a, d, k), [])) for d in decays]
-        for text, a, k in gradient_rows(found)
-    ]
-    for arm, text in (("fpt-hard-exact", "exact adjoint"), ("fpt-hard", "unrolled")):
-        if any(a == arm for a, _, _ in found):
-            rows.append(["3 hard sweeps", text] + [percent(found.get((arm, d, 3), [])) for d in decays])
-    return table(["forward", "gradient"] + [symbol(d) for d in decays], rows, left=2)
+def fixed(found):
+    """The decays that were not learned."""
+    return [d for d in decays_of(found) if d != "learned"]
 
 
-def guess_table(results, task):
-    """First guess 0 and 1/2, the same slopes: accuracy, as the LIF, mismatch."""
-    found = cells(results, task)
+def variant_table(results):
+    """K = 3, one thing changed at a time: as trained, as the LIF, mismatch."""
     rows = []
-    for d in (d for d in decays_of(found) if d != "learned"):
-        for k in sorted({k for a, _, k in found if a == "fpt-guess"}):
-            zero, half = found.get(("fpt-graded", d, k), []), found.get(("fpt-guess", d, k), [])
-            cols = [
-                f(at, *x)
-                for f, x in ((percent, ()), (percent, ("test_as_sequential_lif",)), (share, ()))
-                for at in (zero, half)
-            ]
-            rows.append([d, k, *cols])
-    head = [
-        "$\\lambda$",
-        "$K$",
-        "test, from 0",
-        "from 1/2",
-        "as LIF, from 0",
-        "from 1/2",
-        "mismatch %, from 0",
-        "from 1/2",
-    ]
-    return table(head, rows, left=0)
+    for task, found in with_ablation(results).items():
+        for arm, text in VARIANTS.items():
+            ats = [found.get((arm, d, 3), []) for d in fixed(found)]
+            cols = [c for at in ats for c in (percent(at), percent(at, "test_as_sequential_lif"), share(at))]
+            rows.append([TASKS[task], text, *cols, min(len(at) for at in ats)])
+    head = ["task", "sweeps"] + [h for d in (0.5, 0.9) for h in (f"trained, {symbol(d)}", "as LIF", "mismatch, %")]
+    return table([*head, "seeds"], rows, left=2)
+
+
+def gradient_table(results):
+    """The same LIF forward, other gradients; then three hard sweeps forward with two gradients."""
+    rows = []
+    for task, found in with_ablation(results).items():
+        lines = [("LIF", "exact adjoint", "lif-exact", None), ("LIF", "detached reset", "lif-detached", None)]
+        lines += [("LIF", f"series, {k} term{'s' * (k > 1)}", "lif-truncated", k) for k in (1, 2, 3, 5)]
+        lines += [("3 hard sweeps", "exact adjoint", "fpt-hard-exact", 3), ("3 hard sweeps", "unrolled", "fpt-hard", 3)]
+        for forward, text, arm, k in lines:
+            ats = [found.get((arm, d, k), []) for d in fixed(found)]
+            rows.append([TASKS[task], forward, text, *map(percent, ats), min(map(len, ats))])
+    return table(["task", "forward", "gradient", *map(symbol, (0.5, 0.9)), "seeds"], rows, left=3)
+
+
+def guess_table(results):
+    """First guess 0 and 1/2, the same slopes: accuracy, as the LIF, mismatch."""
+    rows = []
+    for task, found in with_ablation(results).items():
+        for d, k in product(fixed(found), (1, 2, 3, 5)):
+            ats = [found.get((arm, d, k), []) for arm in ("fpt-graded", "fpt-guess")]
+            cols = (
+                [percent(at) for at in ats] + [percent(at, "test_as_sequential_lif") for at in ats] + [*map(share, ats)]
+            )
+            rows.append([TASKS[task], d, k, *cols, min(map(len, ats))])
+    head = ["task", "$\\lambda$", "$K$", "trained, from 0", "from 1/2", "as LIF, from 0", "from 1/2"]
+    return table([*head, "mismatch %, from 0", "from 1/2", "seeds"], rows)
 
 
 BLOCKS = {
@@ -253,10 +267,10 @@ BLOCKS = {
     "gap": gap_table,
     "bins": bins_table,
     "sampling": sampling_table,
-    "gradients rows": lambda results: gradient_table(results, "rows-fashion-mnist"),
-    "gradients frames": lambda results: gradient_table(results, "fsdd-frames"),
-    "guess rows": lambda results: guess_table(results, "rows-fashion-mnist"),
-    "guess frames": lambda results: guess_table(results, "fsdd-frames"),
+    "variants": variant_table,
+    "gradients": gradient_table,
+    "guess": guess_table,
+    "missing": missing_table,
 }
 
 
