@@ -48,9 +48,14 @@ class Table:
         """1 - R2 of a cell, {seed: error}; diverged runs are left out."""
         return {row["seed"]: 1 - row["r2"] for row in self.cell(*place, **options) if row["r2"] is not None}
 
-    def sets(self, horizon=24, masked=True):
-        """The sets with results, in the book's order."""
-        return [name for name in SETS if any(key[:3] == (name, masked, horizon) for key in self.rows)]
+    def backbones(self, dataset=None):
+        """The backbones with results (of a set), in the book's order."""
+        found = {key[3] for key in self.rows if dataset in (None, key[0])}
+        return [name for name in BACKBONES if name in found]
+
+    def horizons(self, dataset=None):
+        """The horizons at which networks were trained (on a set)."""
+        return sorted({key[2] for key in self.rows if dataset in (None, key[0]) and key[1] and key[3] != "naive"})
 
 
 def log_ratios(one, two):

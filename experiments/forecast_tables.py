@@ -1,11 +1,10 @@
 """The tables of the chapter on forecasting, from the record.
 
-    python -m experiments.forecast_tables          rewrite book/17-forecasting.md from experiments/results/forecasting.json
+    python -m experiments.forecast_tables          rewrite book/17-forecasting.md from experiments/results/forecasting*.json
 
 A test fails when page and record differ. Averages and intervals are computed in forecast_compare; words are in forecast_words.
 """
 
-import json
 import math
 import re
 import statistics
@@ -17,7 +16,7 @@ from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, 
 from fptlib.data import results
 
 ROOT = Path(__file__).resolve().parents[1]
-RECORD = ROOT / "experiments" / "results" / "forecasting.json"
+SMALL, FULL = "forecasting_small", "forecasting_partial"  # the CPU grid; what has run of the full one
 PAGE = ROOT / "book" / "17-forecasting.md"
 
 PAIRS = (
@@ -81,10 +80,11 @@ def weight_of(row):
 
 def budget_table(table):
     """Weights and width of each network at horizon 24 (the same for all sets)."""
-    head = ["neuron", *(f"{BACKBONES[b]}: weights (width)" for b in fc.BACKBONES)]
+    backbones = table.backbones()
+    head = ["neuron", *(f"{BACKBONES[b]}: weights (width)" for b in backbones)]
     rows = []
     for neuron in fc.NEURONS:
-        found = [next((c[0] for s in fc.SETS if (c := table.cell(s, 24, b, neuron))), None) for b in fc.BACKBONES]
+        found = [next((c[0] for s in fc.SETS if (c := table.cell(s, 24, b, neuron))), None) for b in backbones]
         rows.append([NAMES[neuron], *("–" if r is None else f"{r['params']:,} ({r['width']})" for r in found)])
     return grid(head, rows)
 
@@ -113,9 +113,9 @@ def pair_rows(table, pairs, columns):
 
 
 def paired_table(table):
-    """Claim one: every pair, by backbone and together."""
-    columns = [{"backbones": (b,)} for b in fc.BACKBONES] + [{}]
-    head = ["change of error, %", *(BACKBONES[b] for b in fc.BACKBONES), "all", "lower in"]
+    """Claim one: every pair, set by set and together."""
+    columns = [{"sets": (name,)} for name in fc.SETS] + [{}]
+    head = ["change of error, %", *fc.SETS, "all", "lower in"]
     return grid(head, pair_rows(table, PAIRS, columns))
 
 
@@ -132,14 +132,15 @@ def against_naive_table(table):
 
 def horizon_table(table):
     """Claim two: the same by horizon."""
-    head = ["change of error, %", *(f"$H$ = {h}" for h in fc.HORIZONS), "lower in"]
-    return grid(head, pair_rows(table, PAIRS, [{"horizons": (h,)} for h in fc.HORIZONS]))
+    horizons = table.horizons()
+    head = ["change of error, %", *(f"$H$ = {h}" for h in horizons), "lower in"]
+    return grid(head, pair_rows(table, PAIRS, [{"horizons": (h,)} for h in horizons]))
 
 
 def trained_table(table):
     """Claim three: what training made of the two compartments."""
     head = ["network", "layers", "outside", "radius", "memory", "oscillate", "low and high", "rate, dendrite", "rate, soma",
-            "soma silent"]  # fmt: skip
+            "silent (d, s)"]  # fmt: skip
     rows = []
     for backbone in fc.BACKBONES:
         for neuron in ("ts-lif", "ts-lif-stable"):
@@ -157,7 +158,7 @@ def trained_table(table):
                 network(backbone, neuron), str(len(found)), str(len(found) - len(inside)),
                 f"{statistics.median(radius):.3f} ({radius[0]:.2f} to {radius[-1]:.2f})",
                 number(statistics.median(memories), 1) if memories else "–", str(ring), f"{split} of {len(inside)}",
-                *middle, str(sum(soma < 1e-3 for _, soma in rates)),
+                *middle, ", ".join(str(sum(r[part] < 1e-3 for r in rates)) for part in (0, 1)),
             ])  # fmt: skip
     return grid(head, rows)
 
@@ -189,24 +190,17 @@ def growth_table(table):
 
 def speed_table(table):
     """The exact parallel solver beside the step loop, from the timing records."""
-    head = [
-        "backbone",
-        "neuron",
-        "loop, ms a step",
-        "exact, ms a step",
-        "ratio",
-        "loop, s",
-        "exact, s",
-        "ratio, end to end",
-    ]
+    head = ["network", "loop, ms a step", "exact, ms", "ratio", "loop, two epochs, s", "exact, s", "ratio"]
     rows = []
     for backbone in fc.BACKBONES:
         for neuron in fc.NEURONS:
             at = {r["solver"]: r for r in table.timing if (r["backbone"], r["neuron"]) == (backbone, neuron)}
             if len(at) == 2:
                 loop, exact = at["loop"], at["exact"]
-                pairs = ((loop[k], exact[k]) for k in ("step_ms", "train_s"))
-                cells = [f"{v:.1f}" for a, b in pairs for v in (a, b, a / b)]
+                cells = []
+                for key, digits in (("step_ms", 1), ("train_s", 2)):
+                    times = loop[key], exact[key]
+                    cells += [f"{v:.{digits}f}" for v in times] + [f"{times[0] / times[1]:.1f}"]
                 rows.append([network(backbone, neuron), *cells])
     return grid(head, rows)
 
@@ -223,42 +217,46 @@ def speed_cpu_table(table):
     return grid(head, rows)
 
 
-OTHERS = tuple(h for h in fc.HORIZONS if h != 24)
+def full_table(table):
+    """What has run of the full grid: one seed, PJM, lookback 168."""
+    return column_table(table, "pjm", horizons=table.horizons("pjm"))
+
+
 BLOCKS = {
-    "sets": sets_table,
-    "budgets": budget_table,
-    **{f"{s} 24": partial(column_table, dataset=s) for s in fc.SETS},
-    **{f"{s} others": partial(column_table, dataset=s, horizons=OTHERS) for s in fc.SETS},
-    **{f"{s} gaps": partial(column_table, dataset=s, gap=(0.4, "blocks", "honest")) for s in fc.SETS},
-    "week": partial(column_table, dataset="metr-la-week", horizons=(6, 24)),
-    "unmasked": partial(unmasked_table, horizons=(24,)),
-    "unmasked all": partial(column_table, dataset="metr-la", horizons=fc.HORIZONS, masked=False),
-    "paired": paired_table,
-    "naive": against_naive_table,
-    "horizons": horizon_table,
-    "trained": trained_table,
-    "missing honest": missing_table,
-    "missing papers": partial(missing_table, imputation="papers"),
-    "growth": growth_table,
-    "speed": speed_table,
-    "speed cpu": speed_cpu_table,
+    "sets": (SMALL, sets_table),
+    "budgets": (SMALL, budget_table),
+    **{f"{s} 24": (SMALL, partial(column_table, dataset=s)) for s in fc.SETS},
+    **{f"{s} 96": (SMALL, partial(column_table, dataset=s, horizons=(96,))) for s in fc.SETS},
+    **{f"{s} gaps": (SMALL, partial(column_table, dataset=s, gap=(0.4, "blocks", "honest"))) for s in fc.SETS},
+    "unmasked": (SMALL, partial(unmasked_table, horizons=(24,))),
+    "unmasked all": (SMALL, partial(column_table, dataset="metr-la", masked=False)),
+    "paired": (SMALL, paired_table),
+    "naive": (SMALL, against_naive_table),
+    "horizons": (SMALL, horizon_table),
+    "trained": (SMALL, trained_table),
+    "missing honest": (SMALL, missing_table),
+    "missing papers": (SMALL, partial(missing_table, imputation="papers")),
+    "growth": (SMALL, growth_table),
+    "full": (FULL, full_table),
+    "speed": (FULL, speed_table),
+    "speed cpu": (SMALL, speed_cpu_table),
 }
 
 
-def page_with_tables(text, record):
-    """The page with each block between its two comment lines replaced by the record's."""
-    table = fc.Table(record["records"])
-    for name, build in BLOCKS.items():
+def page_with_tables(text, records):
+    """The page with each block between its two comment lines replaced by the record's; ``records`` by name."""
+    tables = {name: fc.Table(record["records"]) for name, record in records.items()}
+    for name, (source, build) in BLOCKS.items():
         pattern = re.compile(rf"(% begin {name}\n).*?(\n% end {name}\n)", re.S)
         if not pattern.search(text):
             raise ValueError(f"the page has no block '% begin {name}' ... '% end {name}'.")
-        text = pattern.sub(lambda m, b=build: f"{m[1]}\n{b(table)}\n{m[2]}", text)
+        text = pattern.sub(lambda m, b=build, t=tables[source]: f"{m[1]}\n{b(t)}\n{m[2]}", text)
     return text
 
 
 def main():
-    record = json.loads(RECORD.read_text(encoding="utf-8"))
-    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8"), record), encoding="utf-8")
+    records = {name: results(name) for name in (SMALL, FULL)}
+    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8"), records), encoding="utf-8")
     print("wrote", PAGE.name)
 
 

@@ -2,10 +2,9 @@
 
 import re
 import statistics
-import tomllib
-from pathlib import Path
 
 from experiments import forecast_compare as fc
+from experiments.forecast_small import PLANS
 from fptlib.data.catalogue import CATALOGUE
 
 NAMES = {
@@ -23,7 +22,6 @@ BACKBONES = {"tcn": "TCN", "gru": "GRU", "inverted": "inverted"}
 # Steps, channels, length of a step, what it stands for, missing cells in percent; the rest is in the configs.
 FACTS = {
     "metr-la": (34272, 10, "5 min", "Metr-la (10 of its 207 sensors)", 7.41),
-    "metr-la-week": (2016, 207, "5 min", "Metr-la (one week)", 0.0),
     "pems08-tail": (7156, 170, "5 min", "Pems-bay (another district of the same network)", 0.0),
     "rts-solar": (52704, 56, "10 min", "Solar (modelled output, as there)", 0.0),
     "pjm": (45336, 10, "1 h", "Electricity (zones, not customers)", 0.01),
@@ -68,18 +66,11 @@ def change(values):
     return f"{show(mean)}" if low is None else f"{show(mean)} [{show(low)}, {show(high)}]"
 
 
-def plan(dataset):
-    """The tables of a data set's config."""
-    path = Path(__file__).parent / "configs" / f"forecast-{dataset}.toml"
-    return tomllib.loads(path.read_text(encoding="utf-8"))
-
-
 def sets_table(table):
     """The data sets, named for what they are."""
-    head = ["set", "stands for", "licence", "steps × channels", "step", "lookback", "every", "missing"]
+    head = ["set", "stands for", "licence", "steps × channels", "step", "every", "missing"]
     rows = []
     for name, (steps, width, step, stands, missing) in FACTS.items():
-        data = plan(name)["data"]
-        numbers = [f"{steps:,} × {width}", step, str(data["lookback"]), str(data.get("every", 1)), f"{missing:g} %"]
+        numbers = [f"{steps:,} × {width}", step, str(PLANS[name][0]), f"{missing:g} %"]
         rows.append([name, stands, CATALOGUE[name].licence, *numbers])
     return grid(head, rows, words=3)
