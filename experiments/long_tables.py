@@ -27,6 +27,16 @@ SIGNALS = {
     "ECG": ("ecg", None),
 }
 PLACES = PIXELS | SIGNALS
+CONFIGS = {  # the files that run a task
+    "pixels MNIST": ("pixels-mnist", "loops-pixels-mnist"),
+    "pixels Fashion": ("pixels-fashion-mnist", "loops-pixels-fashion-mnist"),
+    "permuted MNIST": ("permuted-mnist", "loops-permuted-mnist"),
+    "permuted Fashion": ("permuted-fashion-mnist", "loops-permuted-fashion-mnist"),
+    "FSDD, takes": ("fsdd-frames", "loops-fsdd-frames"),
+    "FSDD, new speaker": ("fsdd-frames-speaker", "loops-fsdd-frames-speaker"),
+    "ECG": ("ecg", "loops-ecg"),
+}
+LENGTHS = (1000, 2000, 4000, 8000, 16000, 18000)
 CLOCKED = {"pixels MNIST": 784, "FSDD, takes": 600, "ECG": 1300}
 TARGETS = ("0.3", "0.4", "0.5", "0.6", "0.7")
 SEEDS = 3
@@ -42,6 +52,24 @@ def score(rows, field="test"):
     count, lost = len(values(rows, field)), sum(r["diverged"] for r in rows)
     text = percent(rows, field) + ("" if count in (0, SEEDS) else f" ({count})")
     return text + (f", {lost} lost" if lost else "")
+
+
+def there(record, titles=PLACES):
+    """The tasks of a list that the record has; the others wait for their runs."""
+    return [title for title in titles if cells(record, *PLACES[title])]
+
+
+def missing(record):
+    """A list of what has not been run, with the configs that would run it."""
+    waiting = [title for title in PLACES if title not in there(record)]
+    made = [f"- {title}: " + ", ".join(f"`{config}`" for config in CONFIGS[title]) for title in waiting]
+    done = {steps: {arm for arm, of_arm in raw(record).items() if steps in of_arm} for steps in LENGTHS}
+    most = max(map(len, done.values()))
+    for steps in LENGTHS:
+        if len(done[steps]) < most:
+            how = f" (only {', '.join(name(arm) for arm in done[steps])})" if done[steps] else ""
+            made.append(f"- FSDD, raw, {steps:,} steps{how}: `fsdd-raw-{steps}`")
+    return "\n".join(made or ["Nothing: every config of this chapter has its records."])
 
 
 def kinds(arm):
@@ -63,7 +91,7 @@ def setup_table(record):
 
 def accuracy_table(record, titles, weights=False):
     """Test accuracy over seeds: a row for each neuron and decay, a column for each task, and the number of weights."""
-    made = []
+    made, titles = [], there(record, titles)
     for arm in NAMES:
         for decay in (*DECAYS, None):
             k = 3 if 3 in kinds(arm) else None
@@ -98,7 +126,7 @@ def loop_table(record):
 
 def deployed_table(record, titles):
     """FPT as trained → evaluated as the sequential LIF (share of spikes that differ), all in per cent."""
-    made = []
+    made, titles = [], there(record, titles)
     for arm in ("fpt", "fpt-graded"):
         for k in kinds(arm):
             for decay in DECAYS:
@@ -169,8 +197,9 @@ def raw(record):
 
 
 def raw_table(record, fields, shown):
-    """Raw speech: a row for each neuron, a column for each T; a cell shows the fields one after the other."""
+    """Raw speech: a row for each neuron, a column for each T; a cell shows those fields that were measured."""
     found = raw(record)
+    fields = [f for f in fields if any(r.get(f) for of_arm in found.values() for r in of_arm.values())]
     lengths = sorted({steps for of_arm in found.values() for steps in of_arm})
     made = []
     for arm, of_arm in found.items():
@@ -219,6 +248,7 @@ def megabytes(value):
 
 
 BLOCKS = {
+    "missing": missing,
     "setup": setup_table,
     "pixels": lambda record: accuracy_table(record, PIXELS, weights=True),
     "signals": lambda record: accuracy_table(record, SIGNALS),
