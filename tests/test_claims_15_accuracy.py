@@ -157,6 +157,9 @@ def test_ex_recalibrate():
 def test_tables_are_the_record():
     text = accuracy_tables.PAGE.read_text(encoding="utf-8")
     assert accuracy_tables.page_with_tables(text, RECORD) == text, "run: python -m experiments.accuracy_tables"
+    for block, build in accuracy_tables.BLOCKS.items():
+        widths = {line.count("|") for line in build(RECORD).splitlines() if line.startswith("|")}
+        assert len(widths) == 1, f"{block}: a line has more cells than its head"
 
 
 def test_tables_leave_out_what_is_not_there():
@@ -184,6 +187,8 @@ def test_the_set_up_is_what_the_configs_say():
         assert tables["network"].get("depth", 2) == 2 and tables["grid"]["seed"] == [0, 1, 2]
     columns = config.read(CONFIGS / "columns-cifar10.toml")
     assert columns["network"]["width"] == 128 and columns["train"]["epochs"] * 10 < 256  # "less than a tenth"
+    for task in tasks_in(RECORD):  # "the same number of epochs"
+        assert len({r["epochs"] for rows in cells(RECORD, task).values() for r in rows}) == 1
     for name in ("ablation-rows", "ablation-frames"):
         grid = config.read(CONFIGS / f"{name}.toml")["grid"]
         assert grid["k"] == [1, 2, 3, 5] and grid["decay"] == [0.5, 0.9]
