@@ -1,5 +1,10 @@
 """Every bound of the book as a function; one module per subject."""
 
+from .around import conversion_discrepancy as conversion_discrepancy
+from .around import eligibility_trace as eligibility_trace
+from .around import leaky_plateau as leaky_plateau
+from .around import reversal_horizon as reversal_horizon
+from .around import spike_count as spike_count
 from .brackets import guarded_brackets as guarded_brackets
 from .brackets import interval_brackets as interval_brackets
 from .brackets import rounding_bound as rounding_bound
