@@ -2,7 +2,7 @@
 
     python -m experiments.forecast_tables          rewrite book/17-forecasting.md from experiments/results/forecasting*.json
 
-A test fails when page and record differ. Averages and intervals are computed in forecast_compare; words are in forecast_words.
+A test fails when page and record differ. Averages and intervals are computed in forecast_compare; words are in forecast_words, verdicts in forecast_verdicts.
 """
 
 import math
@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from experiments import forecast_compare as fc
+from experiments import forecast_verdicts as fv
 from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table, spread
 from fptlib.data import results
 
@@ -237,6 +238,15 @@ BLOCKS = {
     "missing honest": (SMALL, missing_table),
     "missing papers": (SMALL, partial(missing_table, imputation="papers")),
     "growth": (SMALL, growth_table),
+    "verdict lif": (SMALL, fv.lif_verdict),
+    "verdict naive": (SMALL, fv.naive_verdict),
+    "verdict horizons": (SMALL, fv.horizon_verdict),
+    "verdict scales": (SMALL, fv.scales_verdict),
+    "verdict missing": (SMALL, fv.missing_verdict),
+    "verdict imputation": (SMALL, fv.imputation_verdict),
+    "verdict unmasked": (SMALL, fv.unmasked_verdict),
+    "verdict speed": (FULL, fv.speed_verdict),
+    "survives": (SMALL, fv.survives_table),
     "full": (FULL, full_table),
     "speed": (FULL, speed_table),
     "speed cpu": (SMALL, speed_cpu_table),
