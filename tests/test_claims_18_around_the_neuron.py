@@ -1,5 +1,6 @@
 """Every statement of the chapter on training around the neuron, against NumPy loops and against fptlib's adjoints."""
 
+import itertools
 import json
 import re
 from pathlib import Path
@@ -459,3 +460,17 @@ def test_ex_steady_signals_and_two_candidates():
         assert np.abs(true - before).max() < 1e-12
         inside = (other > 1e-12) & (other < 1 - 1e-12)
         assert not inside.any()
+
+
+def test_ex_best_guess_and_random_steps():
+    """Regression of the detached gradient on the instant; and the mean over all choices of steps, exactly."""
+    rng = np.random.default_rng(9)
+    for a, decay in ((0.0, 0.9), (0.8, 0.5), (-0.5, 0.9)):
+        noise, p = rng.normal(size=200_000), np.zeros(200_000)
+        for t in range(1, len(p)):
+            p[t] = a * p[t - 1] + noise[t]
+        g = back(p, decay)
+        assert (g * p).sum() / (p * p).sum() == pytest.approx(1 / (1 - decay * a), abs=0.03)
+    parts = rng.normal(size=(5, 3))
+    chosen = [parts[list(pair)].sum(0) * 5 / 2 for pair in itertools.combinations(range(5), 2)]
+    assert np.allclose(np.mean(chosen, axis=0), parts.sum(0))
