@@ -92,10 +92,10 @@ def setup_table(results):
         some = [r for at in cells(results, task).values() for r in at]
         exact = [r["params"] for r in some if r["arm"] in ("lif-exact", "fpt")]
         rows.append([
-            TASKS[task], f"`{task}`", some[0]["steps"], f"{min(exact):,}", f"{some[0]['examples']:,}", some[0]["batch"],
+            TASKS[task], some[0]["steps"], f"{min(exact):,}", f"{some[0]['examples']:,}", some[0]["batch"],
             span(some), len({r["seed"] for r in some}), len(some),
         ])  # fmt: skip
-    head = ["task", "config", "$T$", "weights (LIF)", "training examples", "batch", "epochs run", "seeds", "runs"]
+    head = ["task", "$T$", "weights (LIF)", "examples", "batch", "epochs", "seeds", "runs"]
     return table(head, rows)
 
 
