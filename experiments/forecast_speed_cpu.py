@@ -3,7 +3,8 @@
     OMP_NUM_THREADS=1 python -m experiments.forecast_speed_cpu      writes experiments/results/forecast_speed_cpu.json
 
 The forecasters are those of the forecasting experiments (lookback 168, horizon 24, same budget), on the packaged solar series,
-one window of 56 channels a step. (Left to choose, the library takes the loop here; the header's "auto" says so.) Solvers take turns, so that a busy moment of the machine hits both; spikes are compared first.
+one window of 56 channels a step. (Left to choose, the library takes the loop here; the header's "auto" says so.) Solvers
+take turns, so that a busy moment of the machine hits both; forecasts are compared first.
 """
 
 import os

@@ -83,10 +83,21 @@ def horizon_verdict(table):
         grows = {"lower": "grows", "higher": "shrinks", "open": "open"}[fc.decided(trend)]
         parts.append((grows, f"for the {name} neuron the change against LIF itself changes by {change(trend)} %"))
     verdict = parts[0][0] if parts[0][0] == parts[1][0] else f"{parts[0][0]} (free), {parts[1][0]} (stable)"
+    alone = ""
+    far = {n: against(table, n, "lif", horizons=horizons[-1:]) for n in (FREE, STABLE)}
+    decided = [n for n in far if word(far[n][0].values()) != "open"]
+    if decided:
+        shown = listed(
+            f"{word(far[n][0].values())} ({far[n][1]}, {'free' if n == FREE else 'stable'})" for n in decided
+        )
+        alone = (
+            f" At {horizons[-1]} steps taken alone TS-LIF is {shown}; of the many intervals in this chapter a few exclude zero "
+            "by chance."
+        )
     memories = {n: [fc.memory(r["radius"]) for r in trained(table, n)] for n in (FREE, STABLE)}
     middle = {n: number(statistics.median([v for v in m if v]), 1) for n, m in memories.items()}
     return (
-        f"**Verdict: {verdict}.** From {horizons[0]} to {horizons[-1]} steps, {parts[0][1]}; {parts[1][1]}. And training does not build a long memory: "
+        f"**Verdict: {verdict}.** From {horizons[0]} to {horizons[-1]} steps, {parts[0][1]}; {parts[1][1]}.{alone} And training does not build a long memory: "
         f"both start at {fc.memory(0.9188):.1f} steps and end at a median of {middle[FREE]} (free) and {middle[STABLE]} (stable), "
         f"where LIF with decay 0.9 has {fc.memory(0.9):.1f}."
     )
@@ -114,8 +125,8 @@ def scales_verdict(table):
         f"In {alternating} of those {len(splits[0])} the soma's decay is negative (as is some decay in {negative} of all the free ones): such a soma "
         "is high-pass because it alternates, which is not a time scale of the data. "
         f"{'No neuron of either kind ends' if not any(outside) else f'{outside[0]} free and {outside[1]} stable neurons end'} "
-        f"outside the stable region, and {'in none is' if not silent else f'in {silent} is'} a compartment silent: the current here is a "
-        "real number of either sign, not a product of two bits as in {prf:ref}`prp-silent-soma`."
+        f"outside the stable region, and a compartment has fallen silent in {silent} of {len(free) + len(stable)}: the current here is a real number "
+        "of either sign, not a product of two bits as in {prf:ref}`prp-silent-soma`."
     )
 
 
