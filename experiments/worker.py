@@ -1,6 +1,6 @@
 """Work through the runs of several configs beside other workers, on one GPU or many.
 
-    CUDA_VISIBLE_DEVICES=0 python -m experiments.worker CONFIG... --out DIR --until SECONDS --shared 3
+    CUDA_VISIBLE_DEVICES=0 python -m experiments.worker CONFIG... --out DIR [--until SECONDS] --shared 3
 
 Each worker takes the next run that nobody has taken (a file NAME.claim in --out says so), seed after seed. ``--shared`` says
 how many workers share this GPU; it goes into the records, whose wall times are then no timings (those come from `steps`).
@@ -9,7 +9,9 @@ how many workers share this GPU; it goes into the records, whose wall times are 
 import argparse
 import gc
 import json
+import math
 import os
+import sys
 import time
 import tomllib
 import traceback
@@ -81,7 +83,9 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("configs", nargs="+")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--until", type=float, required=True, help="begin no run after this time (seconds since 1970)")
+    parser.add_argument(
+        "--until", type=float, default=math.inf, help="begin no run after this time (seconds since 1970)"
+    )
     parser.add_argument("--shared", type=int, default=1, help="workers on this GPU, for the records")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--only", default="", help="runs whose name contains this")
@@ -89,6 +93,9 @@ def main():
     asked.out.mkdir(parents=True, exist_ok=True)
     torch.backends.cudnn.benchmark = False
     record.SHARED = asked.shared
+    if "--until" in sys.argv:  # the command in the records' header is one that works on any day
+        place = sys.argv.index("--until")
+        del sys.argv[place : place + 2]
     for _, name, job in jobs(asked.configs):
         if asked.only not in name or time.time() > asked.until or not claim(asked.out, name):
             continue
