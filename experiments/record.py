@@ -193,20 +193,23 @@ def add_steps(records, timed, runs):
 
     A time that no record has (raw speech is there for time alone) becomes a record of its own, without accuracies.
     """
-    name = lambda r: tuple(str(r[key]) for key in ("shape", "arm", "decay", "k"))
+    name = lambda r: tuple(str(r.get(key)) for key in ("shape", "arm", "decay", "k"))
     times = {name(r): r for r in timed["records"]}
     runs.append(timed["header"])
     for record in records:
         found = times.get(name(record), {})
+        if not found and "why_no_graph" in record:
+            continue  # timed when it was merged before
         record |= {key: found.get(key) for key in ("step_ms", "graph_ms", "peak_bytes", "why_no_graph")}
         if found and found["step_ms"] and record.get("epochs_to"):
             a_step = found["step_ms"] / 1e3 * (record["examples"] // record["batch"])
             record["time_to"] = {target: epochs * a_step for target, epochs in record["epochs_to"].items()}
         else:
             record["time_to"] = {}
+    trained = {record["task"] for record in records if record["epochs"] is not None}
+    present = {name(record) for record in records}
+    rest = [r for key, r in times.items() if r["task"] not in trained and key not in present]
     bare = dict.fromkeys(ACCURACY)
-    trained = {record["task"] for record in records}
-    rest = [r for r in times.values() if r["task"] not in trained]
     return [
         bare | r | {"run": len(runs) - 1, "shared": 1, "part": f"{r['steps']} steps; time and memory"} for r in rest
     ]
@@ -223,12 +226,14 @@ def slim(records, what):
             del record["curve"]
         for row in record.get("curve", []):
             row |= {"neurons": json.loads(row["neurons"])} if isinstance(row.get("neurons"), str) else {}
-        if record.get("missing"):
-            channels = [value for value in record["r2_per_channel"] or [] if value is not None]
+        if record.get("missing") and record["r2_per_channel"] is not None:
+            channels = [value for value in record["r2_per_channel"] if value is not None]
             record |= {"r2_channel_median": statistics.median(channels) if channels else None, "r2_per_channel": None}
             record = {
                 key: value for key, value in record.items() if key not in ("neurons", "width", "step_ms", "epochs")
             }
+        if record.get("missing"):
+            record.setdefault("r2_channel_median", None)
         kept.append(rounded(record))
     return kept
 

@@ -2,12 +2,16 @@
 
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 import torch
 
 from experiments import config, graph, loop, record, steps, train, worker
+from fptlib.data import results
+
+ROOT = Path(__file__).resolve().parents[1]
 
 TABLES = """
 [task]
@@ -102,10 +106,35 @@ def test_a_time_without_a_training_becomes_a_record_of_its_own(grid):
     assert set(record.ACCURACY) <= set(made) and made["test"] is None and made["part"].startswith("1000 steps")
 
 
+def test_a_merged_file_grows_and_keeps_its_times(tmp_path):
+    bare = dict.fromkeys(record.ACCURACY) | {"task": "t", "shape": "s", "decay": 0.5, "epochs": 1, "part": ""}
+    bare |= {"network": "n", "examples": 100, "batch": 10, "epochs_to": {"0.5": 2}, "seed": 0}
+    time_of = lambda task, shape, ms: {
+        "task": task, "shape": shape, "arm": "psn", "decay": 0.5, "k": None, "step_ms": ms, "graph_ms": None,
+        "peak_bytes": 1, "why_no_graph": None, "steps": 9, "network": "n",
+    }  # fmt: skip
+    record.write(tmp_path / "one.json", [bare | {"arm": "psn"}])
+    record.write(tmp_path / "steps.json", [time_of("t", "s", 1.0), time_of("raw", "r1", 3.0)], record.STEPS)
+    record.merge([tmp_path / "one.json"], tmp_path / "all.json", "merge", tmp_path / "steps.json")
+    record.write(tmp_path / "two.json", [bare | {"arm": "psn", "seed": 1}])
+    record.write(tmp_path / "more.json", [time_of("raw", "r2", 4.0), time_of("raw", "r1", 3.0)], record.STEPS)
+    parts = [tmp_path / "all.json", tmp_path / "two.json"]
+    record.merge(parts, tmp_path / "all.json", "merge", tmp_path / "more.json")
+    grown = json.loads((tmp_path / "all.json").read_text())["records"]
+    found = [(r["task"], r["shape"], r["seed"], r["step_ms"]) for r in grown]
+    assert sorted(found, key=str) == [
+        ("raw", "r1", None, 3.0),
+        ("raw", "r2", None, 4.0),
+        ("t", "s", 0, 1.0),
+        ("t", "s", 1, None),
+    ]
+    assert next(r for r in grown if r["seed"] == 0)["time_to"] == {"0.5": 0.02}
+
+
 def test_shapes_decide_times_not_names():
-    run = config.expand(config.read("experiments/configs/pixels-mnist.toml"))[0]
-    twin = config.expand(config.read("experiments/configs/permuted-fashion-mnist.toml"))[0]
-    other = config.expand(config.read("experiments/configs/rows-mnist.toml"))[0]
+    run = config.expand(config.read(ROOT / "experiments" / "configs" / "pixels-mnist.toml"))[0]
+    twin = config.expand(config.read(ROOT / "experiments" / "configs" / "permuted-fashion-mnist.toml"))[0]
+    other = config.expand(config.read(ROOT / "experiments" / "configs" / "rows-mnist.toml"))[0]
     assert train.shape_of(run) == train.shape_of(twin) != train.shape_of(other)
 
 
@@ -135,3 +164,11 @@ def test_the_rate_of_a_recorded_step_is_on_the_device():
     adam = torch.optim.Adam(network.parameters(), 0.1, capturable=True)
     recorded = loop.Step(learner, network, adam, loop.Plan())
     assert not recorded.begin(0.25) and adam.param_groups[0]["lr"] is recorded.rate and recorded.rate == 0.25
+
+
+@pytest.mark.parametrize("name", ["accuracy", "forecasting_small", "forecasting_partial"])
+def test_a_stored_file_merged_again_is_itself(tmp_path, name):
+    stored = results(name)
+    record.merge([ROOT / "experiments" / "results" / f"{name}.json"], tmp_path / "again.json", "merge")
+    again = json.loads((tmp_path / "again.json").read_text())
+    assert again["records"] == stored["records"] and again["header"]["data"] == stored["header"]["data"]
