@@ -6,11 +6,12 @@ A test fails when page and record differ.
 """
 
 import json
-import re
 import statistics
+from functools import partial
 from itertools import pairwise, product
 from pathlib import Path
 
+from experiments import pages
 from experiments.accuracy_cells import (
     DASH,
     DECAYS,
@@ -280,14 +281,9 @@ BLOCKS = {
 }
 
 
-def page_with_tables(text, results, blocks=None):
-    """The page with each block between its two comment lines replaced by the record's."""
-    for block, build in (BLOCKS if blocks is None else blocks).items():
-        pattern = re.compile(rf"(% begin {re.escape(block)}\n).*?(\n% end {re.escape(block)}\n)", re.S)
-        if not pattern.search(text):
-            raise ValueError(f"the page has no block '% begin {block}' ... '% end {block}'.")
-        text = pattern.sub(lambda m, b=build: f"{m[1]}\n{b(results)}\n{m[2]}", text)
-    return text
+def page_with_tables(text, results):
+    """The page with its tables from the record."""
+    return pages.page_with_tables(text, {block: partial(build, results) for block, build in BLOCKS.items()})
 
 
 def main():

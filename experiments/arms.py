@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import nn
 
-from experiments.fpt import FPTLayer, published_slopes
+from experiments.fpt import FPTLayer, WithDecay, published_slopes
 from fptlib import (
     ATan,
     Detached,
@@ -46,18 +46,13 @@ class Neuron(nn.Module):
             return self.layer(current.float())
 
 
-class LearnedLIF(nn.Module):
+class LearnedLIF(WithDecay):
     """LIF whose decay is sigmoid(raw), one number per layer: it is learned and stays inside (0, 1)."""
 
     def __init__(self, start, surrogate, solver, adjoint=None):
-        super().__init__()
-        self.raw = nn.Parameter(torch.logit(torch.tensor(start)))
+        super().__init__("learned", start)
         self.surrogate, self.solver, self.adjoint = surrogate, solver, adjoint
         self.backend = "auto"
-
-    @property
-    def decay(self):
-        return torch.sigmoid(self.raw)
 
     def forward(self, x):
         neuron = lif(self.decay, surrogate=self.surrogate)
@@ -65,17 +60,12 @@ class LearnedLIF(nn.Module):
         return run.spikes
 
 
-class LoopLIF(nn.Module):
+class LoopLIF(WithDecay):
     """The loop everybody writes: step by step through time, and autograd back through every step."""
 
     def __init__(self, decay, surrogate, start=0.5):
-        super().__init__()
-        self.raw = nn.Parameter(torch.logit(torch.tensor(start))) if decay == "learned" else None
-        self.fixed, self.surrogate = decay, surrogate
-
-    @property
-    def decay(self):
-        return self.fixed if self.raw is None else torch.sigmoid(self.raw)
+        super().__init__(decay, start)
+        self.surrogate = surrogate
 
     def forward(self, x):
         """Spikes [T, ...] for a current [T, ...]: u = decay v + x, s = [u >= 1], v = u - s."""

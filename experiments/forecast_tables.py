@@ -6,13 +6,13 @@ A test fails when page and record differ. Averages and intervals are computed in
 """
 
 import math
-import re
 import statistics
 from functools import partial
 from pathlib import Path
 
 from experiments import forecast_compare as fc
 from experiments import forecast_verdicts as fv
+from experiments import pages
 from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table, spread
 from fptlib.data import results
 
@@ -254,14 +254,10 @@ BLOCKS = {
 
 
 def page_with_tables(text, records):
-    """The page with each block between its two comment lines replaced by the record's; ``records`` by name."""
+    """The page with its tables from the records; ``records`` by name."""
     tables = {name: fc.Table(record["records"]) for name, record in records.items()}
-    for name, (source, build) in BLOCKS.items():
-        pattern = re.compile(rf"(% begin {name}\n).*?(\n% end {name}\n)", re.S)
-        if not pattern.search(text):
-            raise ValueError(f"the page has no block '% begin {name}' ... '% end {name}'.")
-        text = pattern.sub(lambda m, b=build, t=tables[source]: f"{m[1]}\n{b(t)}\n{m[2]}", text)
-    return text
+    blocks = {name: partial(build, tables[source]) for name, (source, build) in BLOCKS.items()}
+    return pages.page_with_tables(text, blocks)
 
 
 def main():

@@ -21,7 +21,20 @@ def published_slopes(k):
     return tuple(12.0 ** (i / (k - 1)) for i in range(k)) if k > 1 else (12.0,)
 
 
-class FPTLayer(nn.Module):
+class WithDecay(nn.Module):
+    """A layer with a decay: a number, or ("learned") the sigmoid of one parameter, so that it stays inside (0, 1)."""
+
+    def __init__(self, decay, start=0.5):
+        super().__init__()
+        self.raw = nn.Parameter(torch.logit(torch.tensor(start))) if decay == "learned" else None
+        self.fixed = decay
+
+    @property
+    def decay(self):
+        return self.fixed if self.raw is None else torch.sigmoid(self.raw)
+
+
+class FPTLayer(WithDecay):
     """LIF by K sweeps of the dense fixed-point map: U = Lambda X - theta (Lambda - I) S, S = sigmoid(slope (U - theta)).
 
     The first sweep has S = ``guess`` everywhere, released: 0. Backwards each sigmoid has the flatter slope max(1, slope / 3); the sweeps are differentiated
@@ -29,15 +42,10 @@ class FPTLayer(nn.Module):
     """
 
     def __init__(self, decay, slopes, sample=True, threshold=1.0, start=0.5, guess=0.0):
-        super().__init__()
+        super().__init__(decay, start)
         self.slopes, self.sample, self.threshold, self.guess = tuple(slopes), sample, threshold, guess
         self.back = tuple(max(1.0, slope / 3) for slope in self.slopes)
-        self.raw = nn.Parameter(torch.logit(torch.tensor(start))) if decay == "learned" else None
-        self.fixed, self.kept, self.generator = decay, {}, None
-
-    @property
-    def decay(self):
-        return self.fixed if self.raw is None else torch.sigmoid(self.raw)
+        self.kept, self.generator = {}, None
 
     def leak(self, steps, like):
         """Lambda [T, T]; kept between calls while the decay is a number."""

@@ -5,10 +5,11 @@
 A test fails when page and record differ.
 """
 
-import re
 import statistics
+from functools import partial
 from pathlib import Path
 
+from experiments import pages
 from experiments.accuracy_cells import DASH, DECAYS, NAMES, cells, deviation, mean, name, percent, span, table, values
 from experiments.timing_tables import significant
 from fptlib.data import results
@@ -265,13 +266,8 @@ BLOCKS = {
 
 
 def page_with_tables(text, record):
-    """The page with each block between its two comment lines replaced by the record's."""
-    for block, build in BLOCKS.items():
-        pattern = re.compile(rf"(% begin {block}\n).*?(\n% end {block}\n)", re.S)
-        if not pattern.search(text):
-            raise ValueError(f"the page has no block '% begin {block}' ... '% end {block}'.")
-        text = pattern.sub(lambda m, b=build: f"{m[1]}\n{b(record)}\n{m[2]}", text)
-    return text
+    """The page with its tables from the record."""
+    return pages.page_with_tables(text, {block: partial(build, record) for block, build in BLOCKS.items()})
 
 
 def main():

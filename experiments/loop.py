@@ -47,6 +47,11 @@ class Plan:
         if self.epochs < 1 or self.batch < 1:
             raise ValueError(f"[train] epochs = {self.epochs}, batch = {self.batch}; positive numbers are wanted.")
 
+    @classmethod
+    def read(cls, table, **more):
+        """The plan of a config's [train] table; ``more`` overrides it."""
+        return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in (table | more).items()})
+
     def rate_at(self, epoch):
         """Learning rate of an epoch, counted from 0."""
         return self.rate * (0.5 + 0.5 * math.cos(math.pi * epoch / self.epochs) if self.schedule == "cosine" else 1.0)

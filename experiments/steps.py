@@ -25,15 +25,6 @@ MOST_STEPS, MOST_S = 15, 1.0  # timed steps, and seconds for them
 MOST_NODES = 6000  # of a recorded loop: T times layers; beyond, recording takes longer than it is worth
 
 
-def plans(runs):
-    """One run for each (shape, arm, decay, K), with its task and shape."""
-    seen = {}
-    for run in runs:
-        key = (json.dumps([run.task, run.network, run.train, run.options], sort_keys=True), run.arm, run.decay, run.k)
-        seen.setdefault(key, run)
-    return list(seen.values())
-
-
 def median_step(step, index, on_gpu):
     """Median time of a step in ms, after the warm steps."""
     clock, begin = Clock(on_gpu), time.perf_counter()
@@ -84,8 +75,8 @@ def main():
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     asked = parser.parse_args()
     begin, records, seen = time.perf_counter(), [], set()
-    for run in plans([run for path in asked.configs for run in config.expand(config.read(path))]):
-        plan = Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.train.items()} | {"graph": True})
+    for run in (run for path in asked.configs for run in config.expand(config.read(path))):
+        plan = Plan.read(run.train, graph=True)
         key = (shape_of(run), run.arm, run.decay, run.k)
         if key in seen or time.perf_counter() - begin > asked.budget_s:
             continue
@@ -96,10 +87,9 @@ def main():
         made |= {"tf32": plan.tf32, "part": task.note}
         try:
             made |= time_one(run, task, plan, asked.device)
-        except torch.cuda.OutOfMemoryError:
-            made |= {"step_ms": None, "graph_ms": None, "peak_bytes": None, "why_no_graph": "out of memory"}
         except Exception as error:  # one arm must not end the list; its record says what happened
-            made |= {"step_ms": None, "graph_ms": None, "peak_bytes": None, "why_no_graph": repr(error)[:300]}
+            why = "out of memory" if isinstance(error, torch.cuda.OutOfMemoryError) else repr(error)[:300]
+            made |= {"step_ms": None, "graph_ms": None, "peak_bytes": None, "why_no_graph": why}
         records.append(record.finite(made))
         shown = [f"{made[name]:.2f}" if made[name] else "-" for name in ("step_ms", "graph_ms")]
         why = f"  [{made['why_no_graph']}]" if made["why_no_graph"] else ""

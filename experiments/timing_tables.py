@@ -6,8 +6,10 @@ A test fails when page or figure and record differ.
 """
 
 import json
-import re
+from functools import partial
 from pathlib import Path
+
+from experiments import pages
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "experiments" / "results" / "timing.json"
@@ -130,13 +132,8 @@ BLOCKS = {"ratios": ratio_table, "all": all_table, "bad": bad_table, "networks":
 
 
 def page_with_tables(text, timing):
-    """The page with each block between its two comment lines replaced by the record's."""
-    for name, build in BLOCKS.items():
-        pattern = re.compile(rf"(% begin {name}\n).*?(\n% end {name})", re.S)
-        if not pattern.search(text):
-            raise ValueError(f"the page has no block '% begin {name}' ... '% end {name}'.")
-        text = pattern.sub(lambda m, b=build: f"{m[1]}\n{b(timing)}\n{m[2]}", text)
-    return text
+    """The page with its tables from the record."""
+    return pages.page_with_tables(text, {name: partial(build, timing) for name, build in BLOCKS.items()})
 
 
 def figure_data(timing):

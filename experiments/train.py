@@ -137,7 +137,7 @@ def train(run, out, device="cpu", workers=Workers(), budget_s=None, pause=None, 
         if workers.first:
             talk(f"{run.name}: finished before, skipped")
         return None
-    plan = Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in run.train.items()})
+    plan = Plan.read(run.train)
     task = tasks.load(**run.task).to(device) if task is None else task
     learner = Classifier(run, task, plan, device, workers)
     if workers.first:

@@ -37,11 +37,10 @@ def seasonal_with_gaps(series, starts, x, left, horizon):
     lookback, ahead = len(x), torch.arange(horizon)
     step = lookback + ahead - (ahead // series.period + 1) * series.period
     inside = (step >= 0)[:, None, None].to(x.device)
+    index = (starts[None] + step[:, None]).clamp(min=0).to(x.device)
     step = step.clamp(min=0).to(x.device)
     last = persistence(x, left, horizon)
     within = torch.where(left[step], x[step], last)
-    index = (starts[None] + lookback + (ahead - (ahead // series.period + 1) * series.period)[:, None]).clamp(min=0)
-    index = index.to(x.device)
     before = torch.where(series.observed[index], series.values[index], last)
     return torch.where(inside, within, before)
 

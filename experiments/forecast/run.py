@@ -119,7 +119,7 @@ def result(blocks):
 
 def plan_of(tables):
     """The [train] table as a `Plan`."""
-    return Plan(**{k: tuple(v) if isinstance(v, list) else v for k, v in tables["train"].items()})
+    return Plan.read(tables["train"])
 
 
 def named(tables, data, backbone, neuron, horizon, seed):
