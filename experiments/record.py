@@ -226,9 +226,10 @@ def slim(records, what):
             del record["curve"]
         for row in record.get("curve", []):
             row |= {"neurons": json.loads(row["neurons"])} if isinstance(row.get("neurons"), str) else {}
+        if "rse_per_channel" in record:
+            record["rse_channel_median"] = middle(record.pop("rse_per_channel"))
         if record.get("missing") and record["r2_per_channel"] is not None:
-            channels = [value for value in record["r2_per_channel"] if value is not None]
-            record |= {"r2_channel_median": statistics.median(channels) if channels else None, "r2_per_channel": None}
+            record |= {"r2_channel_median": middle(record["r2_per_channel"]), "r2_per_channel": None}
             record = {
                 key: value for key, value in record.items() if key not in ("neurons", "width", "step_ms", "epochs")
             }
@@ -236,6 +237,12 @@ def slim(records, what):
             record.setdefault("r2_channel_median", None)
         kept.append(rounded(record))
     return kept
+
+
+def middle(channels):
+    """Median over the channels that have a value, None where none has."""
+    known = [value for value in channels or [] if value is not None]
+    return statistics.median(known) if known else None
 
 
 def rounded(value):

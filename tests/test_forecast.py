@@ -115,6 +115,8 @@ def test_scores_are_those_of_the_formulas():
     assert found["mae"] == pytest.approx((y - forecast).abs().mean().item(), abs=SAME)
     for c, value in enumerate(found["r2_per_channel"]):
         assert value == pytest.approx(r2_score(y[..., c].flatten(), forecast[..., c].flatten()), abs=SAME)
+    error = (y - forecast).square().sum((0, 1)) / (y - y.mean(1, keepdim=True)).square().sum((0, 1))
+    assert found["rse_per_channel"] == pytest.approx(error.sqrt().tolist(), abs=SAME)
 
 
 @pytest.mark.parametrize("masked", [False, True])

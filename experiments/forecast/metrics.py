@@ -41,16 +41,21 @@ def spread(s):
 
 
 def scores(s):
-    """r2 (pooled), rse, mae, and r2_per_channel (list; each with its channel's own mean); None where nothing varies."""
+    """r2 and rse (pooled), mae, and the lists r2_per_channel and rse_per_channel; None where nothing varies.
+
+    Of one channel, R2 is taken against the channel's own mean, RSE against its mean of each step.
+    """
     pooled, each = spread(s)
     error, count = s.squared.sum(), s.count.sum()
     by_channel = s.yy.sum(0) - s.y.sum(0).square() / s.count.sum(0).clamp(min=1)
-    ratio = s.squared.sum(0) / by_channel
+    by_step = (s.yy - s.y.square() / s.count.clamp(min=1)).sum(0)
+    ratio, root = s.squared.sum(0) / by_channel, (s.squared.sum(0) / by_step).sqrt()
     return {
         "r2": (1 - error / pooled).item() if pooled > 0 else None,
         "rse": (error / each).sqrt().item() if each > 0 else None,
         "mae": (s.absolute.sum() / count).item(),
         "r2_per_channel": [1 - r if d > 0 else None for r, d in zip(ratio.tolist(), by_channel.tolist())],
+        "rse_per_channel": [r if d > 0 else None for r, d in zip(root.tolist(), by_step.tolist())],
     }
 
 

@@ -99,15 +99,12 @@ class Forecaster:
 @torch.no_grad()
 def block_sums(data, starts, lookback, horizon, forecast, batch, blocks=BLOCKS):
     """`Sums` of each of ``blocks`` stretches of consecutive windows; ``forecast(starts, x, seen)`` -> [H, B, C]."""
-    found = []
-    for stretch in starts.tensor_split(min(blocks, len(starts))):
-        total = None
-        for some in stretch.split(batch):
-            x, seen, y, known = data.windows(some, lookback, horizon)
-            part = metrics.sums(forecast(some, x, seen), y, known)
-            total = part if total is None else total + part
-        found.append(total)
-    return found
+    parts = []
+    for some in starts.split(batch):
+        x, seen, y, known = data.windows(some, lookback, horizon)
+        parts.append((forecast(some, x, seen), y, known))
+    stretches = (torch.cat(part, dim=1).tensor_split(min(blocks, len(starts)), dim=1) for part in zip(*parts))
+    return [metrics.sums(*stretch) for stretch in zip(*stretches)]
 
 
 def result(blocks):
@@ -201,7 +198,7 @@ def test_records(tables, learner, state, backbone, neuron, horizon, seed):
     for share, mechanism, how in cells:
         kind = {"missing": share, "mechanism": mechanism, "imputation": how}
         if state.diverged:
-            found.append(base | kind | dict.fromkeys(("r2", "rse", "mae", "r2_per_channel")))
+            found.append(base | kind | dict.fromkeys(("r2", "rse", "mae", "r2_per_channel", "rse_per_channel")))
             continue
         forecast = learner.model(share, *((mechanism, how) if share else ()))
         found.append(base | kind | result(learner.blocks(starts, forecast)))
