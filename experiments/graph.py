@@ -49,10 +49,11 @@ class Replayed:
 
 
 def on_side_stream(work):
-    """Run on a stream of its own, as recording does, so that autograd ties no leaf to the default stream."""
+    """Run what returns a tensor on a stream of its own, as recording does, so that autograd ties no leaf to the default stream."""
     here, side = torch.cuda.current_stream(), torch.cuda.Stream()
     side.wait_stream(here)
     with torch.cuda.stream(side):
         out = work()
     here.wait_stream(side)
+    out.record_stream(here)
     return out
