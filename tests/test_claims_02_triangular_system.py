@@ -137,7 +137,7 @@ def test_thm_triangular_unique():
 
 
 @pytest.mark.parametrize(
-    "f", (np.sin, lambda u: np.float64(u >= 0.2), lambda u: u / (1 + u * u)), ids=("sin", "step", "bump")
+    "f", (np.sin, lambda u: (u >= 0.2).astype(float), lambda u: u / (1 + u * u)), ids=("sin", "step", "bump")
 )
 def test_thm_triangular_unique_for_any_function(f):
     T, rng = 12, np.random.default_rng(5)
