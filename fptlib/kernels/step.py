@@ -59,6 +59,16 @@ def zero_after_loads(p, n, never):
 
 
 @triton.jit
+def opaque_zero(p, n, never, STATE: tl.constexpr):
+    """Zeros that the compiler takes for values from memory; p may be read nowhere (``never`` is negative at run time).
+
+    What a loop carries from a constant zero is followed through every unrolled step, anew for each such value: the
+    two-state backward pass then took a minute to compile, all of it in that analysis.
+    """
+    return tl.load(p + 0 * n, mask=spread(never, n) < 0, other=0.0).to(STATE)
+
+
+@triton.jit
 def store_rows(p, rows, N, inside, left, U: tl.constexpr, TAIL: tl.constexpr):
     """U rows at once; in a TAIL only the ``left`` rows that exist."""
     for i in tl.static_range(U):

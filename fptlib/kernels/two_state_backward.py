@@ -11,7 +11,7 @@ to left, the second pass starts from the true g: no truncation, whatever the gat
 import triton
 import triton.language as tl
 
-from fptlib.kernels.step import LAUNCH, RUNTIME_SIZES, load_rows, slope_at, spread, zero_after_loads
+from fptlib.kernels.step import LAUNCH, RUNTIME_SIZES, load_rows, opaque_zero, slope_at, spread, zero_after_loads
 from fptlib.kernels.two_state import load_state, load_table, step2
 
 
@@ -55,7 +55,7 @@ def _reverse2(
     t1 = tl.minimum(t0 + chunk, T)
     q = load_table(table, n, inside, N, PER_NEURON)
     slope = tl.load(slope) if SLOPE else slope
-    zero = tl.zeros((BLOCK,), STATE)
+    zero = opaque_zero(x, n, T, STATE)
     g0, g1 = zero, zero
     if carry is not None and not MEASURE:
         g0 += tl.load(carry + j * 2 * N + n, mask=inside, other=0.0)
@@ -126,21 +126,22 @@ def _reverse2(
                     grad_x + at + i * N + n, (q[4] * y0 + q[5] * y1).to(grad_x.dtype.element_ty), mask=inside & here
                 )
             if grad_table is not None:
-                m0, m1, z0, z1 = before[i]
-                f0, f1 = h0 * d0, h1 * d1
-                k0, k1 = w0, w1  # a hard-reset state hands w to reset_to, not to R
+                m0, m1, r0, r1 = before[i]
+                z0, z1 = tl.where(here, y0, 0.0), tl.where(here, y1, 0.0)
+                f0, f1 = tl.where(here, h0 * d0, 0.0), tl.where(here, h1 * d1, 0.0)
+                k0, k1 = tl.where(here, w0, 0.0), tl.where(here, w1, 0.0)  # a hard-reset state hands w to reset_to
                 x0, x1 = zero, zero
                 if HARD0:
-                    x0, k0 = s0 * w0, zero
+                    x0, k0 = s0 * k0, zero
                 if HARD1:
-                    x1, k1 = s0 * w1, zero
+                    x1, k1 = s0 * k1, zero
                 terms = (
-                    y0 * m0, y0 * m1, y1 * m0, y1 * m1, y0 * rows[i], y1 * rows[i], f0 * u0, f0 * u1, f1 * u0, f1 * u1,
-                    -f0, -f1, -k0 * s0, -k0 * s1, -k1 * s0, -k1 * s1, y0 * z0, y0 * z1, y1 * z0, y1 * z1, x0, x1,
+                    z0 * m0, z0 * m1, z1 * m0, z1 * m1, z0 * rows[i], z1 * rows[i], f0 * u0, f0 * u1, f1 * u0, f1 * u1,
+                    -f0, -f1, -k0 * s0, -k0 * s1, -k1 * s0, -k1 * s1, z0 * r0, z0 * r1, z1 * r0, z1 * r1, x0, x1,
                 )  # fmt: skip
                 grown = ()
                 for k in tl.static_range(22):
-                    grown = grown + (sums[k] + tl.where(here, terms[k], 0.0),)
+                    grown = grown + (sums[k] + terms[k],)
                 sums = grown
             g0, g1 = tl.where(here, y0, g0), tl.where(here, y1, g1)
             n0, n1, n2, n3 = pull(y0, y1, q)

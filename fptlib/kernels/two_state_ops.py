@@ -11,6 +11,7 @@ from fptlib.kernels import cost, ops, two_state, two_state_backward
 from fptlib.kernels.entry import KernelReport, available
 
 _BLOCK = 32  # 22 numbers of the table and two states leave registers for one neuron per lane
+_AHEAD = 8  # steps unrolled; with 16 the backward pass compiles five times as long (half a minute) at its first use
 
 
 def _plan(which, T, N, radius, itemsize, chunk, warmup):
@@ -19,7 +20,7 @@ def _plan(which, T, N, radius, itemsize, chunk, warmup):
         plan = cost.plan_forward(T, N, known, "soft", itemsize, chunk, warmup)
     else:
         plan = cost.plan_backward(T, N, None, itemsize, chunk)
-    return replace(plan, block=_BLOCK)
+    return replace(plan, block=_BLOCK, ahead=min(plan.ahead, _AHEAD))
 
 
 def _shape(table, N, channels, memory, hard):
@@ -77,7 +78,7 @@ def _(x, initial, table, slope, surrogate, channels, memory, hard, detach, save,
         x.new_empty((T, channels, N)),
         x.new_empty((memory, N), dtype=state),
         x.new_empty((T, 2, N) if membrane else (0,), dtype=state),
-        x.new_empty((-(-T // cost.AHEAD) - 1, memory, N) if save else (0,), dtype=state),
+        x.new_empty((-(-T // min(cost.group(T), _AHEAD)) - 1, memory, N) if save else (0,), dtype=state),
         x.new_empty((-(-N // _BLOCK),), dtype=torch.int32),
     )
 
