@@ -15,7 +15,7 @@ if not GPU:
 pytest.importorskip("triton", reason="Triton is a Linux package; the kernels need it")
 
 from fptlib import kernels  # noqa: E402
-from fptlib.kernels import calls, cost, ops  # noqa: E402
+from fptlib.kernels import calls, cost, entry, ops  # noqa: E402
 from fptlib.neurons import alif, resonate_and_fire  # noqa: E402
 from fptlib.surrogates import ATan, Sigmoid, Triangle  # noqa: E402
 from tests.oracle_kernels import lif_loop, sweep_loop, two_state_loop  # noqa: E402
@@ -396,12 +396,18 @@ def test_kernels_pass_the_compiler_front_end():
         [sys.executable, "-m", "tests.compile_kernels"], cwd=root, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == 11
+    assert len(done.stdout.splitlines()) == 18
 
 
 def test_reasons_for_refusal():
     assert "int64" in kernels.available(torch.ones(3, 2, dtype=torch.int64))
     assert "shape" in kernels.available(torch.ones(0, 2, device=DEVICE))
+    with pytest.MonkeyPatch.context() as patch:  # the Triton of torch 2.5, the second torch the package allows
+        patch.setattr("triton.__version__", "3.1.0")
+        entry._too_old.cache_clear()
+        assert "Triton 3.1.0 is too old" in kernels.available(torch.ones(3, 2, device=DEVICE))
+    entry._too_old.cache_clear()
+    assert kernels.available(torch.ones(3, 2, device=DEVICE)) is None
     with pytest.raises(ValueError, match="broadcasts"):
         kernels.lif_replay(_on(_input(3, 4)), decay=_on(np.ones(3, np.float32)))
     with pytest.raises(ValueError, match="'soft'"):

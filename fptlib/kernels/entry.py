@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+import re
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -9,6 +10,7 @@ import torch
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _MAX_NEURONS = 2**26  # row offsets inside a group of 16 steps are 32-bit
+_OLDEST = (3, 6)  # the oldest Triton that the kernels have been run with on a GPU; 3.3 and older cannot load them
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,15 @@ def _has_triton():
     return importlib.util.find_spec("triton") is not None
 
 
+@lru_cache(maxsize=1)
+def _too_old():
+    """The version of the installed Triton if it is older than the kernels ask for, else "". Imports Triton."""
+    import triton
+
+    found = re.match(r"(\d+)\.(\d+)", triton.__version__)
+    return triton.__version__ if found and tuple(map(int, found.groups())) < _OLDEST else ""
+
+
 def available(x):
     """Why the kernels cannot take ``x`` [T, ...], as a sentence, or None when they can.
 
@@ -62,6 +73,8 @@ def available(x):
         return "Triton is not installed; install it (it comes with torch for CUDA) or use the torch backend."
     if not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         return f"the tensor is on {x.device}; kernels need a CUDA device."
+    if _too_old():
+        return f"Triton {_too_old()} is too old, 3.6 is wanted (it comes with torch 2.10); update torch or use the torch backend."
     if x.ndim < 1 or x.numel() == 0:
         return f"the input has shape {tuple(x.shape)}; at least one time step and one neuron are wanted."
     if x.numel() // x.shape[0] > _MAX_NEURONS:
