@@ -8,47 +8,42 @@ A test fails when page and record differ.
 import json
 import statistics
 from functools import partial
-from itertools import pairwise, product
+from itertools import pairwise
 from pathlib import Path
 
-from experiments import pages
+from experiments import accuracy_ablation, accuracy_words, pages
 from experiments.accuracy_cells import (
     DASH,
     DECAYS,
     K_SHOWN,
     SHORT,
     TASKS,
+    between,
     cells,
     decays_of,
     drop,
     harm,
     lines_of,
     mean,
-    missing_table,
     name,
     number,
     percent,
+    score,
     seeds,
     share,
+    signed,
     span,
+    swept_runs,
     symbol,
     table,
     tasks_in,
 )
+from experiments.accuracy_missing import missing
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "experiments" / "results" / "accuracy.json"
 PAGE = ROOT / "book" / "15-accuracy.md"
-ABLATION_ONLY = ("fpt-steep", "lif-truncated")  # arms of the ablations alone
-VARIANTS = {
-    "fpt": "released: 1, 3, 12, drawn",
-    "fpt-graded": "1, 3, 12",
-    "fpt-guess": "1, 3, 12, first guess 1/2",
-    "fpt-soft": "4, 4, 4",
-    "fpt-steep": "12, 12, 12",
-    "fpt-hard": "hard, unrolled",
-    "fpt-hard-exact": "hard, exact adjoint",
-}
+CLOCKS = ("step_ms", "graph_ms")
 BINS = (0, 0.003, 0.01, 0.03, 0.1, 0.3, 1.01)  # of the mismatch
 
 
@@ -62,9 +57,9 @@ def accuracy_table(results, task):
         row = [name(arm, k)]
         for d in decays:
             at = found.get((arm, d, k), [])
-            row += [percent(at), percent(at, "test_as_sequential_lif")]
+            row += [score(at), score(at, "test_as_sequential_lif")]
         if (arm, None, k) in found:  # no decay: said once, in the first column
-            row = [name(arm, k), percent(found[arm, None, k])] + [DASH] * (2 * len(decays) - 1)
+            row = [name(arm, k), score(found[arm, None, k])] + [DASH] * (2 * len(decays) - 1)
         rows.append(row)
     return table(head, rows)
 
@@ -94,26 +89,19 @@ def setup_table(results):
         exact = [r["params"] for r in some if r["arm"] in ("lif-exact", "fpt")]
         rows.append([
             TASKS[task], some[0]["steps"], f"{min(exact):,}", f"{some[0]['examples']:,}", some[0]["batch"],
-            span(some), len({r["seed"] for r in some}), len(some),
+            span(some), between(map(len, cells(results, task).values())), len(some),
         ])  # fmt: skip
-    head = ["task", "$T$", "weights (LIF)", "examples", "batch", "epochs", "seeds", "runs"]
+    head = ["task", "$T$", "weights (LIF)", "examples", "batch", "epochs", "seeds a cell", "runs"]
     return table(head, rows)
 
 
 def loop_table(results):
-    """The exact solver beside the loop: accuracies, their distance, times per step."""
+    """The exact solver beside the loop: accuracies, their distance over the seeds that both have, times per step."""
     rows = []
-    for task in tasks_in(results):
-        found = cells(results, task)
-        for d in decays_of(found):
-            a, b = found.get(("lif-exact", d, None), []), found.get(("lif-loop", d, None), [])
-            if mean(a, "test") is None or mean(b, "test") is None:
-                continue
-            gap = mean(a, "test") - mean(b, "test")
-            ratio = mean(b, "step_ms") / mean(a, "step_ms")
-            times = [number(a, "step_ms"), number(b, "step_ms"), f"{ratio:.1f}"]
-            apart = f"{100 * gap:+.2f}".replace("-", "−")
-            rows.append([TASKS[task], a[0]["steps"], d, percent(a), percent(b), apart, *times])
+    for task, d, a, b in accuracy_words.twins(results):
+        gap = statistics.fmean(accuracy_words.shared(a, b))
+        times = [number(rows, "step_ms") for rows in (a, b)] + [f"{mean(b, 'step_ms') / mean(a, 'step_ms'):.1f}"]
+        rows.append([TASKS[task], a[0]["steps"], d, score(a), score(b), signed(100 * gap), *times])
     head = ["task", "$T$", "$\\lambda$", "exact", "loop", "difference", "exact, ms", "loop, ms", "ratio"]
     return table(head, rows)
 
@@ -122,7 +110,7 @@ def gap_table(results, arm="fpt"):
     """The drop from FPT to the LIF it was meant as, with the mismatch, on every task that has it."""
     found = {task: cells(results, task) for task in tasks_in(results)}
     decays = [d for d in DECAYS if any((arm, d, k) in f for f in found.values() for k in (2, 3, 5))]
-    head = ["task", "$T$", "$K$"] + [f"{symbol(d)}: drop (mismatch)" for d in decays]
+    head = ["task", "$T$", "$K$"] + [f"{symbol(d)}: drop, mismatch" for d in decays]
     rows = []
     for task, f in found.items():
         for k in sorted({key[2] for key in f if key[0] == arm and key[2] in K_SHOWN}):
@@ -133,24 +121,8 @@ def gap_table(results, arm="fpt"):
 
 
 def lost(rows):
-    """'+70.0 ± 2.5 (11 %)': points lost by deployment, and the mismatch."""
-    return f"{percent(rows, drop, sign=True)}\u00a0({share(rows)}\u00a0%)" if rows else DASH
-
-
-def swept_runs(results):
-    """(mismatch, points lost at deployment, points above the exact LIF as trained, record) of every FPT run."""
-    runs = []
-    for task in tasks_in(results):
-        found = cells(results, task)
-        for (arm, d, _), rows in found.items():
-            base = mean(found.get(("lif-exact", d, None), []), "test")
-            if arm.startswith("fpt") and base is not None:
-                runs += [
-                    (r["spike_mismatch"], 100 * drop(r), 100 * (r["test"] - base), r)
-                    for r in rows
-                    if drop(r) is not None
-                ]
-    return runs
+    """'+70.0 ± 2.5, 11 %': points lost by deployment, and the mismatch."""
+    return f"{score(rows, drop, sign=True)}, {share(rows)}\u00a0%" if rows else DASH
 
 
 def bins_table(results):
@@ -162,8 +134,7 @@ def bins_table(results):
         if part:
             lost = [run[1] for run in part]
             numbers = (statistics.median(run[2] for run in part), statistics.median(lost), min(lost), max(lost))
-            texts = [f"{v:+.1f}".replace("-", "−") for v in numbers]
-            rows.append([f"{100 * low:g} to {min(100, 100 * high):g} %", len(part), *texts])
+            rows.append([f"{100 * low:g} to {min(100, 100 * high):g} %", len(part), *(signed(v, 1) for v in numbers)])
     head = ["mismatch", "runs", "as trained, minus exact LIF", "lost at deployment: median", "least", "most"]
     return table(head, rows)
 
@@ -176,7 +147,7 @@ def sampling_table(results):
         for d in decays_of(found):
             at = found.get(("fpt", d, 3))
             if at:
-                cols = percent(at), percent(at, "test_without_sampling"), percent(at, harm, 2, True)
+                cols = score(at), score(at, "test_without_sampling"), percent(at, harm, 2, True)
                 rows.append([TASKS[task], at[0]["steps"], d, *cols])
     return table(["task", "$T$", "$\\lambda$", "drawn", "not drawn", "gained by not drawing"], rows)
 
@@ -214,70 +185,69 @@ def reach(rows, goal):
     return f"{statistics.fmean(got):.3g}{part}"
 
 
-def with_ablation(results):
-    """{task: its cells} where the grid of the ablations was run."""
-    found = {task: cells(results, task) for task in tasks_in(results)}
-    return {task: f for task, f in found.items() if any(arm in ABLATION_ONLY for arm, _, _ in f)}
-
-
-def fixed(found):
-    """The decays that were not learned."""
-    return [d for d in decays_of(found) if d != "learned"]
-
-
-def by_task(results, build):
-    """One table a task of the ablations, under its name."""
-    tables = [(task, build(found)) for task, found in with_ablation(results).items()]
-    return "\n\n".join(f"*{TASKS[task]}:*\n\n{text}" for task, text in tables)
-
-
-def variant_table(found):
-    """K = 3, one thing changed at a time: as trained, as the LIF, mismatch."""
+def rivals_table(results):
+    """The exact solver beside SpikingJelly's fused kernel: the same LIF, the time to the highest mark all seeds of both reach."""
     rows = []
-    for arm, text in VARIANTS.items():
-        ats = [found.get((arm, d, 3), []) for d in fixed(found)]
-        cols = [c for at in ats for c in (percent(at), percent(at, "test_as_sequential_lif"), share(at))]
-        rows.append([text, *cols, min(map(len, ats))])
-    head = ["slopes"] + [h for d in fixed(found) for h in (f"trained, {symbol(d)}", "as LIF", "mismatch, %")]
-    return table([*head, "seeds"], rows)
+    for task in tasks_in(results):
+        found = cells(results, task)
+        for d in decays_of(found):
+            pair = [found.get((arm, d, None), []) for arm in ("lif-exact", "spikingjelly")]
+            if all(pair):
+                steps = [f"{mean(pair[1], f) / mean(pair[0], f):.2f}" if mean(pair[1], f) else DASH for f in CLOCKS]
+                rows.append([TASKS[task], pair[0][0]["steps"], d, *map(score, pair), *race(pair), *steps])
+    head = ["task", "$T$", "$\\lambda$", "exact", "SpikingJelly", "to", "exact, s", "SpikingJelly, s"]
+    return table([*head, "step, ratio", "graph, ratio"], rows)
 
 
-def gradient_table(found):
-    """The same LIF forward, other gradients; then three hard sweeps forward with two gradients."""
-    lines = [("LIF", "exact adjoint", "lif-exact", None), ("LIF", "detached reset", "lif-detached", None)]
-    lines += [("LIF", f"series, {k} term{'s' * (k > 1)}", "lif-truncated", k) for k in (1, 2, 3, 5)]
-    lines += [("3 hard sweeps", "exact adjoint", "fpt-hard-exact", 3), ("3 hard sweeps", "unrolled", "fpt-hard", 3)]
+def side_table(results):
+    """At decay 0.9, points above the exact LIF as trained: no reset at all, and three sweeps as released and not drawn."""
     rows = []
-    for forward, text, arm, k in lines:
-        ats = [found.get((arm, d, k), []) for d in fixed(found)]
-        rows.append([forward, text, *map(percent, ats), min(map(len, ats))])
-    return table(["forward", "gradient", *map(symbol, fixed(found)), "seeds"], rows, left=2)
+    for task in tasks_in(results):
+        found = cells(results, task)
+        base = found.get(("lif-exact", 0.9, None), [])
+        ats = [found.get((arm, 0.9, k), []) for arm, k in (("no-reset", None), ("fpt", 3), ("fpt-graded", 3))]
+        if base and all(ats):
+            fewest = min(map(len, [base, *ats]))
+            apart = [signed(100 * (mean(at, "test") - mean(base, "test")), 1) for at in ats]
+            rows.append([TASKS[task], base[0]["steps"], *apart, fewest])
+    head = ["task", "$T$", "no reset", "three sweeps, released", "not drawn", "seeds, at least"]
+    return table(head, rows)
 
 
-def guess_table(found):
-    """First guess 0 and 1/2, the same slopes: accuracy, as the LIF, mismatch."""
-    rows = []
-    for d, k in product(fixed(found), (1, 2, 3, 5)):
-        ats = [found.get((arm, d, k), []) for arm in ("fpt-graded", "fpt-guess")]
-        cols = [percent(at) for at in ats] + [percent(at, "test_as_sequential_lif") for at in ats] + [*map(share, ats)]
-        rows.append([d, k, *cols, min(map(len, ats))])
-    head = ["$\\lambda$", "$K$", "trained, from 0", "from 1/2", "as LIF, from 0", "from 1/2"]
-    return table([*head, "mismatch, %, from 0", "from 1/2", "seeds"], rows, left=0)
+def race(pair):
+    """The highest mark that every seed of both arms reached, and the mean seconds to it."""
+    goals = [g for g in pair[0][0]["time_to"] if all(g in r["time_to"] for rows in pair for r in rows)]
+    if not goals:
+        return [DASH] * 3
+    goal = max(goals, key=float)
+    return [f"{100 * float(goal):.0f}\u00a0%", *(f"{mean(rows, lambda r: r['time_to'][goal]):.3g}" for rows in pair)]
 
 
+def ablated(build, task):
+    """A table of the ablations on one task."""
+    return lambda results: build(cells(results, task))
+
+
+ROWS, FRAMES = "rows-fashion-mnist", "fsdd-frames"
 BLOCKS = {
     "setup": setup_table,
     "loop": loop_table,
     **{task: lambda results, task=task: accuracy_table(results, task) for task in SHORT},
     **{f"full {task}": lambda results, task=task: full_table(results, task) for task in SHORT},
     **{f"time {task}": lambda results, task=task: time_table(results, task) for task in SHORT},
+    "rivals": rivals_table,
     "gap": gap_table,
+    "side": side_table,
     "bins": bins_table,
     "sampling": sampling_table,
-    "variants": lambda results: by_task(results, variant_table),
-    "gradients": lambda results: by_task(results, gradient_table),
-    "guess": lambda results: by_task(results, guess_table),
-    "missing": missing_table,
+    "variants": ablated(accuracy_ablation.variant_table, ROWS),
+    "gradients": ablated(accuracy_ablation.gradient_table, ROWS),
+    "guess": ablated(accuracy_ablation.guess_table, ROWS),
+    "frames variants": ablated(accuracy_ablation.variant_table, FRAMES),
+    "frames gradients": ablated(accuracy_ablation.gradient_table, FRAMES),
+    "frames guess": ablated(accuracy_ablation.guess_table, FRAMES),
+    "missing": missing,
+    **accuracy_words.BLOCKS,
 }
 
 

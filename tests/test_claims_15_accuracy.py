@@ -7,10 +7,25 @@ import pytest
 import torch
 from oracles import lif_loop
 
-from experiments import accuracy_tables, config, networks
-from experiments.accuracy_cells import CONFIGS, NAMES, TASKS, cells, deviation, drop, harm, mean, percent, tasks_in
-from experiments.accuracy_tables import swept_runs
-from experiments.arms import as_sequential_lif, neuron_maker, neurons, spike_mismatch
+from experiments import accuracy_tables, accuracy_words, config, networks
+from experiments.accuracy_ablation import VARIANTS
+from experiments.accuracy_cells import (
+    NAMES,
+    SHORT,
+    SPEAKER,
+    TASKS,
+    cells,
+    deviation,
+    drop,
+    harm,
+    mean,
+    percent,
+    score,
+    swept_runs,
+    tasks_in,
+)
+from experiments.accuracy_missing import CONFIGS, coverage, done, missing
+from experiments.arms import as_sequential_lif, neuron_maker, neurons, set_progress, spike_mismatch
 from fptlib import FixedPoint, Sequential, lif, solve
 from fptlib.data import results
 
@@ -143,16 +158,13 @@ def test_exercises_of_the_chapter():
 
 
 def test_ex_read_the_accuracy():
-    swept = [
-        r for r in RECORD["records"] if r["arm"].startswith("fpt") and r["task"] != "ecg" and r["seed"] is not None
-    ]
-    low = [r for r in swept if r["test_as_sequential_lif"] < 0.12]
-    pixels = [r for r in swept if r["task"] == "pixels-mnist"]
-    rest = [r for r in low if r["task"] != "pixels-mnist"]
-    assert (len(low) - len(rest), len(pixels)) == (33, 36) and {r["decay"] for r in pixels} == {0.9, "learned"}
-    assert len(rest) == 2 and {(r["task"], r["k"], r["decay"]) for r in rest} == {("rows-fashion-mnist", 1, 0.9)}
-    digit_shares = (0.0980, 0.1010, 0.1135)  # of 0, 3 and 1 in the test part
-    assert sum(r["test_as_sequential_lif"] in digit_shares for r in low) > len(low) / 2
+    runs = [r for *_, r in swept_runs(RECORD) if r["task"] != "ecg"]
+    low = [r for r in runs if r["test_as_sequential_lif"] < 0.12]
+    assert {r["decay"] for r in low} <= {0.9, "learned"}
+    digits = [r["test_as_sequential_lif"] for r in low if r["task"] in ("pixels-mnist", "permuted-mnist")]
+    assert sum(v in (0.0980, 0.1010, 0.1135) for v in digits) > len(digits) / 2  # shares of 0, 3 and 1 in the test part
+    mismatch, lost_, _, dear = accuracy_words.dearest([run for run in swept_runs(RECORD) if "hard" in run[3]["arm"]])
+    assert dear["arm"] == "fpt-hard" and mismatch < 0.02 and lost_ > 15
 
 
 def test_ex_recalibrate():
@@ -172,7 +184,7 @@ def test_tables_are_the_record():
     assert accuracy_tables.page_with_tables(text, RECORD) == text, "run: python -m experiments.accuracy_tables"
     for block, build in accuracy_tables.BLOCKS.items():
         widths = {line.count("|") for line in build(RECORD).splitlines() if line.startswith("|")}
-        assert len(widths) == 1, f"{block}: a line has more cells than its head"
+        assert len(widths) <= 1, f"{block}: a line has more cells than its head"
 
 
 def test_tables_leave_out_what_is_not_there():
@@ -186,15 +198,47 @@ def test_tables_leave_out_what_is_not_there():
         "test": 0.9,
         "test_as_sequential_lif": 0.8,
     }
+    row |= {"diverged": False, "shape": "", "step_ms": 1.0, "graph_ms": None, "peak_bytes": 1}
     rows = [row | {"seed": 0}, row | {"seed": 1, "test": None, "test_as_sequential_lif": None}]
     found = cells({"records": rows + [row | {"seed": None}]}, "rows-mnist")["fpt", 0.5, 3]
     assert len(found) == 2 and percent(found) == "90.0" and percent([]) == "–"
     assert percent(found, drop, sign=True) == "+10.0"
-    assert percent([row | {"test": 0.91}, row | {"test": 0.93}]) == "92.0\u00a0±\u00a01.4"
+    two = [row | {"test": 0.91}, row | {"test": 0.93}]
+    assert percent(two) == "92.0\u00a0±\u00a01.4" and score(two) == "92.0\u00a0±\u00a01.4\u00a0(2)"
+    assert score(found) == "90.0\u00a0(1)" and score([row | {"test": 0.91}] * 3) == "91.0\u00a0±\u00a00.0"
+
+
+def test_a_step_is_timed_once_for_each_shape():
+    """Permuted pixels have the times of pixels, whole and in time to accuracy; what was timed itself keeps its own."""
+    own, same = (cells(RECORD, task)["lif-exact", 0.9, None] for task in ("pixels-mnist", "permuted-fashion-mnist"))
+    assert {r["step_ms"] for r in own} == {r["step_ms"] for r in same}
+    for r in own + same:
+        for goal, seconds in r["time_to"].items():
+            whole = r["epochs_to"][goal] * (r["examples"] // r["batch"]) * r["step_ms"] / 1e3
+            assert seconds == pytest.approx(whole, rel=1e-4)  # of a rounded record
+    assert {r["peak_bytes"] for r in cells(RECORD, SPEAKER)["psn", None, None]} == {
+        r["peak_bytes"] for r in cells(RECORD, "fsdd-frames")["psn", None, None]
+    }
+
+
+def test_missing_is_the_grids_without_the_record():
+    """A record is a run of some config (but for three of an earlier grid); one that is taken away is missing."""
+    grids = coverage(RECORD)
+    assert {name for name, _, _ in grids} >= {"rows-mnist", "fsdd-raw-1000", "ablation-frames", "loops-ecg"}
+    planned = set().union(*(runs for _, runs, _ in grids))
+    rest = {done(r) for r in RECORD["records"]} - planned
+    assert len(rest) == 3 and {(task, arm, seed) for task, arm, _, _, seed in rest} == {
+        ("columns-cifar10", "fpt-graded", 0)
+    }
+    full = [name for name, runs, there in grids if runs == there]
+    assert {"rows-mnist", "permuted-mnist", "fsdd-frames-speaker", "fsdd-raw-16000", "ecg", "pixels-mnist"} <= set(full)
+    some = {"records": [r for r in RECORD["records"] if r["task"] != "ecg" or r["seed"] != 2]}
+    assert "| `ecg` | 90 | 60 |" in missing(some) and "| `loops-ecg` | 6 | 4 |" in missing(some)
+    assert missing(RECORD, lambda name: name == "rows-mnist").startswith("Nothing")
 
 
 def test_the_set_up_is_what_the_configs_say():
-    for task in TASKS:
+    for task in TASKS:  # the new speaker has a config of its own
         tables = config.read(CONFIGS / f"{task}.toml")
         assert tables["network"]["name"] == ("columns" if task == "columns-cifar10" else "stack")
         assert tables["network"].get("depth", 2) == 2 and tables["grid"]["seed"] == [0, 1, 2]
@@ -233,38 +277,29 @@ def of(task, arm, decay=None, k=None, field="test"):
 
 
 def test_exact_and_loop_agree_within_a_deviation_and_differ_in_time():
-    """In all nine cells; the ratios of the steps."""
-    ratios, graphs, both, nearer = {}, {}, 0, []
-    for task in tasks_in(RECORD):
-        found = cells(RECORD, task)
-        for decay in (0.5, 0.9, "learned"):
-            a, b = found.get(("lif-exact", decay, None)), found.get(("lif-loop", decay, None))
-            if a and b:
-                both += 1
-                assert abs(mean(a, "test") - mean(b, "test")) <= max(deviation(a, "test"), deviation(b, "test"))
-                ratios.setdefault(a[0]["steps"], []).append(mean(b, "step_ms") / mean(a, "step_ms"))
-                graphs.setdefault(a[0]["steps"], []).append(mean(b, "graph_ms") / mean(a, "graph_ms"))
-                nearer.append(abs(mean(a, "test") - mean(b, "test")) <= deviation(b, "test"))
-    assert both == 9 and sum(nearer) == 8
-    pixels = cells(RECORD, "pixels-mnist")
-    gap = of("pixels-mnist", "lif-loop", 0.9) - of("pixels-mnist", "lif-exact", 0.9)
-    assert round(gap, 2) == 0.75 and round(100 * deviation(pixels["lif-loop", 0.9, None], "test"), 2) == 0.70
-    assert (
-        4.55 < min(ratios[28]) < max(ratios[28]) < 4.85
-        and round(ratios[784][0]) == 119
-        and round(ratios[1300][0]) == 179
-    )
-    assert 4 < min(graphs[28]) < max(graphs[28]) < 5.55 and int(graphs[784][0]) == 17 and int(graphs[1300][0]) == 52
+    """In every cell with three seeds of both; the ratios of the steps."""
+    ratios, graphs, within = {}, {}, []
+    for task, decay, a, b in accuracy_words.twins(RECORD):
+        if accuracy_words.complete(a, b):
+            gap = abs(mean(a, "test") - mean(b, "test"))
+            within.append((task, decay, gap <= max(deviation(a, "test"), deviation(b, "test"))))
+        key = "columns" if task == "columns-cifar10" else a[0]["steps"]
+        ratios.setdefault(key, []).append(mean(b, "step_ms") / mean(a, "step_ms"))
+        graphs.setdefault(key, []).append(mean(b, "graph_ms") / mean(a, "graph_ms"))
+    assert len(within) >= 11 and all(near for *_, near in within)
+    assert 4.55 < min(ratios[28]) < max(ratios[28]) < 4.85
+    assert [round(ratios[steps][0]) for steps in (784, 1300)] == [119, 179]
+    assert 4 < min(graphs[28]) < max(graphs[28]) < 5.55 and [int(graphs[steps][0]) for steps in (784, 1300)] == [17, 52]
+    assert 4 < min(ratios["columns"]) < max(ratios["columns"]) < 5.05
+    assert {round(v, 1) for v in graphs["columns"]} == {1.7}
 
 
 def test_as_trained():
-    rows, cifar = ("rows-mnist", "rows-fashion-mnist"), "columns-cifar10"
+    rows = ("rows-mnist", "rows-fashion-mnist")
     cases = [(t, d, k) for t in rows for d in (0.5, 0.9, "learned") for k in (2, 3, 5)]
     above = [of(t, "fpt", d, k) - of(t, "lif-exact", d) for t, d, k in cases]
     assert -1.35 < min(above) and max(above) < 0.75
     assert all(of(t, "fpt-graded", d, k) > of(t, "fpt", d, k) for t, d, k in cases)
-    below = [of(cifar, "lif-exact", 0.9) - of(cifar, "fpt", 0.9, k) for k in (2, 3, 5)]
-    assert 7.5 < min(below) and max(below) < 12.5 and len(cells(RECORD, cifar)["fpt", 0.9, 3]) == 1
     # Reset.
     gains = [of(t, "lif-exact", d) - of(t, "no-reset", d) for d in (0.9, 0.5) for t in rows]
     assert [round(v, 1) for v in gains] == [3.0, 1.5, -0.6, -0.4]
@@ -281,32 +316,73 @@ def test_as_trained():
     for task, low, high in (("pixels-mnist", 13, 22), ("ecg", 5, 7)):
         ahead = [of(task, "fpt", 0.9, k) - of(task, "lif-exact", 0.9) for k in (2, 3, 5)]
         assert low <= min(ahead) and max(ahead) <= high
-        free = of(task, "no-reset", 0.9) - of(task, "lif-exact", 0.9)
-        assert round(free, 1) == {"pixels-mnist": 8.6, "ecg": 2.9}[task]
+
+
+def test_as_trained_sweeps_lie_on_the_side_of_no_reset():
+    sides = {}
+    for task in tasks_in(RECORD):
+        base = of(task, "lif-exact", 0.9)
+        sides[task] = [of(task, *key) - base for key in (("no-reset", 0.9), ("fpt", 0.9, 3), ("fpt-graded", 0.9, 3))]
+    assert len(sides) == 10
+    for task, apart in sides.items():
+        assert min(apart) > 0 or max(apart) < 0 or max(map(abs, apart)) < 0.5, task
+    assert all(sides[task][1] > sides[task][0] for task in ("pixels-mnist", "ecg"))
+
+
+def test_columns():
+    """As far as the seeds go: what the page says in words without numbers."""
+    task = "columns-cifar10"
+    found, lifs = cells(RECORD, task), [of(task, "lif-exact", d) for d in (0.5, 0.9, "learned")]
+    assert min(of(task, "psn-sliding"), of(task, "psu", 0.5)) > max(lifs) + 3
+    others = [
+        of(task, *key) for key in (("psn",), ("ipsu", 0.5), ("ipsu", 0.9), ("prf", 0.5), ("prf", 0.9), ("psu", 0.9))
+    ]
+    assert max(others) < max(lifs)
+    dead = found["psn-masked", None, None]
+    assert all(r["test"] == 0.1 for r in dead) and abs(dead[0]["curve"][-1]["loss"] - math.log(10)) < 1e-3
+    slow = found["psn", None, None][0]["curve"]
+    assert slow[0]["loss"] > 2.3 and slow[1]["loss"] > 2.3 > slow[2]["loss"]
+    behind = of(task, "lif-exact", 0.9) - of(task, "no-reset", 0.9)
+    sweeps = [of(task, "lif-exact", 0.9) - of(task, arm, 0.9, k) for arm in ("fpt", "fpt-graded") for k in (2, 3)]
+    assert 0 < min(sweeps) and max(sweeps) < behind
+    best = {arm: any("0.6" in r["time_to"] for at in found for r in found[at] if at[0] == arm) for arm in NAMES}
+    assert {arm for arm, there in best.items() if there} == {"psn-sliding", "psu"}
+
+
+def test_a_masked_psn_starts_nearly_dead():
+    """On random input, at the start and with its mask closed: rates of its layers, and the gradient at the first one."""
+    rates, first = {}, {}
+    task = type("Task", (), {"classes": 10, "shape": (3, 32)})
+    x = torch.randn(32, 16, 3, 32, generator=torch.Generator().manual_seed(0))
+    for arm in ("psn", "psn-masked"):
+        net = networks.build("columns", neuron_maker(arm, None, None, 32), task, 0, width=32)
+        set_progress(net, 1.0)
+        seen = rates[arm] = []
+        for place in neurons(net):
+            place.register_forward_hook(lambda place, args, out, seen=seen: seen.append(out.mean().item()))
+        loss = torch.nn.functional.cross_entropy(net(x).mean(0), torch.arange(16) % 10)
+        first[arm] = torch.autograd.grad(loss, net.layers[0][0].weight)[0].norm().item()
+    assert max(rates["psn-masked"]) < 0.02 and rates["psn-masked"][-1] == 0 and min(rates["psn"][:-1]) > 0.03
+    assert first["psn-masked"] < 0.1 * first["psn"]
 
 
 def test_the_deployment_gap():
-    half = {t: [lost(t, "fpt", 0.5, k) for k in (2, 3, 5)] for t in tasks_in(RECORD) if t != "pixels-mnist"}
-    assert [round(half[t][0]) for t in ("rows-mnist", "rows-fashion-mnist", "columns-cifar10")] == [24, 3, 18]
-    assert min(two for two, _, _ in half.values()) > 2
-    assert [round(half[t][1], 1) for t in ("rows-mnist", "rows-fashion-mnist", "columns-cifar10", "ecg")] == [
-        1.6,
-        0.4,
-        5.1,
-        5.7,
-    ]
-    assert half["fsdd-frames"][1] < 2 and all(round(v[2], 1) <= 0.1 for t, v in half.items() if t != "ecg")
-    assert round(half["ecg"][2], 1) == 2.8
-    nine = {t: [lost(t, "fpt", 0.9, k) for k in (2, 3, 5)] for t in tasks_in(RECORD)}
-    assert min(min(v) for t, v in nine.items() if t != "columns-cifar10") > 29
-    assert all(abs(v[2] - v[0]) < 1 for t, v in nine.items() if t in ("fsdd-frames", "pixels-mnist", "ecg"))
-    fell = [
-        (of(t, "fpt", 0.9, 3), of(t, "fpt", 0.9, 3, "test_as_sequential_lif"))
-        for t in ("rows-mnist", "rows-fashion-mnist")
-    ]
-    assert [tuple(round(v, 1) for v in pair) for pair in fell] == [(94.2, 24.2), (84.8, 34.2)]
-    assert round(of("pixels-mnist", "fpt", 0.9, 3, "test_as_sequential_lif"), 1) == 10.1
-    assert [round(lost(t, "fpt", "learned", 3), 1) for t in ("rows-mnist", "rows-fashion-mnist")] == [10.1, 0.8]
+    rows, swept = ("rows-mnist", "rows-fashion-mnist"), ("rows-mnist", "rows-fashion-mnist", "fsdd-frames", "ecg")
+    half = {t: [lost(t, "fpt", 0.5, k) for k in (2, 3, 5)] for t in swept}
+    assert [round(half[t][0]) for t in rows] == [24, 3] and min(two for two, _, _ in half.values()) > 2
+    assert [round(half[t][1], 1) for t in (*rows, "ecg")] == [1.6, 0.4, 5.7]
+    assert max(half["fsdd-frames"][1], lost(SPEAKER, "fpt", 0.5, 3)) < 2
+    assert all(round(v[2], 1) <= 0.1 for t, v in half.items() if t != "ecg") and round(half["ecg"][2], 1) == 2.8
+    nine = {t: [lost(t, "fpt", 0.9, k) for k in (2, 3, 5)] for t in (*swept, "pixels-mnist")}
+    assert min(map(min, nine.values())) > 29
+    assert all(abs(v[2] - v[0]) < 1 for t, v in nine.items() if nine[t] and t not in rows)
+    as_lif = "test_as_sequential_lif"
+    fell = [(of(t, "fpt", 0.9, 3), of(t, "fpt", 0.9, 3, as_lif)) for t in (*rows, "permuted-mnist", SPEAKER)]
+    assert [tuple(round(v, 1) for v in pair) for pair in fell[:2]] == [(94.2, 24.2), (84.8, 34.2)]
+    assert [tuple(round(v) for v in pair) for pair in fell[2:]] == [(26, 16), (33, 12)]
+    assert [round(lost(t, "fpt", 0.9, 3)) for t in ("permuted-mnist", SPEAKER)] == [10, 21]
+    assert round(of("pixels-mnist", "fpt", 0.9, 3, as_lif), 1) == 10.1
+    assert [round(lost(t, "fpt", "learned", 3), 1) for t in rows] == [10.1, 0.8]
     learned = [
         v for r in RECORD["records"] for v in r.get("learned_decays") or () if r["arm"] == "fpt" and r["steps"] == 28
     ]
@@ -315,14 +391,10 @@ def test_the_deployment_gap():
 
 def test_mismatch_is_not_the_measure():
     runs = swept_runs(RECORD)
-    cheap = max(r for r in runs if r[1] < 1)
-    dear = min(r for r in runs if r[1] > 15)
-    assert (round(100 * cheap[0], 1), round(cheap[1], 1)) == (4.9, 0.5) and (
-        round(100 * dear[0], 1),
-        round(dear[1]),
-    ) == (1.2, 15)
-    assert (cheap[3]["arm"], cheap[3]["k"], cheap[3]["decay"]) == ("fpt", 3, "learned")
-    assert (dear[3]["arm"], dear[3]["k"], dear[3]["decay"]) == ("fpt-hard", 5, 0.5)
+    cheap, dear = accuracy_words.cheapest(runs), accuracy_words.dearest(runs)
+    assert (
+        cheap[0] > 0.045 and cheap[1] < 1 and dear[0] < 0.0125 and dear[1] > 15
+    )  # "one in twenty", "one in a hundred"
     task = "rows-fashion-mnist"
     rising, others = ("fpt", "fpt-graded", "fpt-guess"), ("fpt-soft", "fpt-steep", "fpt-hard", "fpt-hard-exact")
     assert max(lost(task, arm, 0.5, 3) for arm in rising) < 1.5
@@ -337,24 +409,44 @@ def test_mismatch_is_not_the_measure():
 
 
 def test_as_trained_hardly_anything_matters():
-    task, arms = "rows-fashion-mnist", accuracy_tables.VARIANTS
-    apart = [of(task, a, d, k) - of(task, "lif-exact", d) for a in arms for d in (0.5, 0.9) for k in (1, 2, 3, 5)]
-    assert len(apart) == 56 and max(map(abs, apart)) < 2.45
+    task = "rows-fashion-mnist"
+    apart = [of(task, a, d, k) - of(task, "lif-exact", d) for a in VARIANTS for d in (0.5, 0.9) for k in (1, 2, 3, 5)]
+    assert len(apart) == 56 and max(map(abs, apart)) < 2.5
+
+
+def test_ablation_on_frames():
+    """One seed where the grid of the ablations is alone: large differences only."""
+    task, as_lif = "fsdd-frames", "test_as_sequential_lif"
+    rising, others = ("fpt", "fpt-graded", "fpt-guess"), ("fpt-soft", "fpt-steep", "fpt-hard", "fpt-hard-exact")
+    assert max(lost(task, a, 0.5, 3) for a in rising) + 8 < min(lost(task, a, 0.5, 3) for a in others)
+    kept = {a: of(task, a, 0.9, 3, as_lif) for a in rising + others}
+    assert kept.pop("fpt-guess") > 25 + max(kept.values())
+    for k in (3, 5):
+        assert of(task, "fpt-hard-exact", 0.9, k) > 15 + of(task, "fpt-hard", 0.9, k)
+        assert of(task, "fpt-soft", 0.9, k) > 8 + of(task, "fpt-steep", 0.9, k) > 5 + of(task, "fpt-hard", 0.9, k)
+        assert abs(of(task, "fpt-hard-exact", 0.9, k) - of(task, "lif-exact", 0.9)) < 4
+    soft = of(task, "fpt-soft", 0.5, 3, "spike_mismatch")
+    assert (
+        soft == min(of(task, a, 0.5, 3, "spike_mismatch") for a in rising + others)
+        and lost(task, "fpt-soft", 0.5, 3) > 25
+    )
+    assert round(100 * math.sqrt(0.72 * 0.28 / 300), 1) == 2.6
 
 
 def test_gradients_guess_and_draw():
     task = "rows-fashion-mnist"
     full, one = of(task, "lif-exact", 0.9), of(task, "lif-detached", 0.9)
     terms = [of(task, "lif-truncated", 0.9, k) for k in (1, 2, 3, 5)]
-    assert round(full - one, 1) == 0.7 and abs(one - terms[0]) < 0.2 and round(terms[1], 1) == 49.8
+    assert round(full - one, 1) == 0.8 and abs(one - terms[0]) < 0.2
     assert terms[1] < terms[3] < terms[2] < terms[0] < full
+    assert [abs(full - terms[i] - cost) < 3 for i, cost in ((1, 35), (2, 5), (3, 11))] == [True] * 3  # two seeds so far
     flat = [
         of(task, a, 0.5, k)
         for a, k in (("lif-exact", None), ("lif-detached", None), *(("lif-truncated", k) for k in (1, 2, 3, 5)))
     ]
     assert max(flat) - min(flat) < 0.5
-    for decay, pair in ((0.5, (70.4, 78.6)), (0.9, (42.2, 45.5))):
-        assert of(task, "fpt-hard", decay, 3) > of(task, "fpt-hard-exact", decay, 3)
+    for decay, pair in ((0.5, (69.6, 78.8)), (0.9, (41.5, 45.8))):
+        assert of(task, "fpt-hard", decay, 3) > of(task, "fpt-hard-exact", decay, 3) - 0.1
         assert (
             tuple(round(of(task, a, decay, 3, "test_as_sequential_lif"), 1) for a in ("fpt-hard", "fpt-hard-exact"))
             == pair
@@ -373,9 +465,8 @@ def test_gradients_guess_and_draw():
     assert all(0.45 < gain("rows-mnist", d) < 0.85 and gain(task, d) < 0.45 for d in (0.5, 0.9, "learned"))
     pixels = [cells(RECORD, "pixels-mnist")["fpt", d, 3] for d in (0.9, "learned")]
     assert all(abs(mean(rows, harm)) < deviation(rows, harm) for rows in pixels)
-    assert [round(gain(t, "learned"), 1) for t in ("fsdd-frames", "ecg")] == [-1.0, 1.2]
+    assert [round(gain(t, "learned"), 1) for t in ("fsdd-frames", "permuted-mnist", "ecg")] == [-1.0, -0.9, 1.2]
     assert [round(lost("rows-mnist", a, 0.5, 3), 1) for a in ("fpt-graded", "fpt")] == [9.1, 1.6]
-    assert [round(lost("columns-cifar10", a, 0.5, 3), 1) for a in ("fpt-graded", "fpt")] == [3.7, 5.1]
 
 
 def test_times():
@@ -410,3 +501,19 @@ def test_times():
         for key in (("psu", 0.5, None), ("psu", 0.9, None), ("psn", None, None), ("ipsu", 0.5, None))
     )
     assert sorted(epochs(("lif-exact", 0.5, None)) + epochs(("lif-exact", 0.9, None)))[::5] == [4, 7]
+
+
+def test_beside_spikingjelly():
+    for task in tasks_in(RECORD):
+        found = cells(RECORD, task)
+        for decay in (0.5, 0.9):
+            pair = [found.get((arm, decay, None)) for arm in ("lif-exact", "spikingjelly")]
+            if all(pair):
+                eager = mean(pair[1], "step_ms") / mean(pair[0], "step_ms")
+                assert round(eager, 1) == (1.2 if task in SHORT else 1.5)
+                recorded = mean(pair[1], "graph_ms")
+                assert (recorded is None) == (task not in SHORT)
+                assert recorded is None or round(recorded / mean(pair[0], "graph_ms"), 1) == 1.1
+                if accuracy_words.complete(*pair):
+                    apart = abs(mean(pair[0], "test") - mean(pair[1], "test"))
+                    assert apart <= max(deviation(rows, "test") for rows in pair)
