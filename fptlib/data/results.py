@@ -1,11 +1,10 @@
-"""Measured results of the book, as committed under experiments/results: read from the checkout, or fetched where there is none."""
+"""Measured results of the book, as committed under experiments/results: read from the checkout, else from the installed package."""
 
 import json
 from pathlib import Path
-from urllib.request import urlopen
 
 CHECKOUT = Path(__file__).resolve().parents[2] / "experiments" / "results"
-PUBLISHED = "https://raw.githubusercontent.com/fptlib/fptlib/main/experiments/results"
+INSTALLED = Path(__file__).resolve().parent / "measured"  # setup.py copies them there when it builds a wheel
 
 
 def results(name):
@@ -18,8 +17,7 @@ def results(name):
         The file's content, a dict. Shape: none.
 
     Raises:
-        FileNotFoundError: the checkout has no such file; the message lists those it has.
-        OSError: there is no checkout (as in Colab) and the published file cannot be fetched.
+        FileNotFoundError: there is no such file; the message lists those there are.
 
     Example:
         >>> results("replay_cpu")["header"]["command"]  # doctest: +SKIP
@@ -27,11 +25,11 @@ def results(name):
 
     Book: ch-time
     """
-    if not CHECKOUT.is_dir():
-        with urlopen(f"{PUBLISHED}/{name}.json") as page:
-            return json.load(page)
-    path = CHECKOUT / f"{name}.json"
+    folder = CHECKOUT if CHECKOUT.is_dir() else INSTALLED
+    path = folder / f"{name}.json"
     if not path.is_file():
-        known = ", ".join(sorted(p.stem for p in CHECKOUT.glob("*.json")))
-        raise FileNotFoundError(f"results({name!r}): the checkout has {known}; choose one of these, or run its script.")
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.json")))
+        raise FileNotFoundError(
+            f"results({name!r}): {folder.name}/ has {known or 'no results'}; choose one of these, or run its script in a checkout."
+        )
     return json.loads(path.read_text())
