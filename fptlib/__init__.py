@@ -9,7 +9,7 @@ from fptlib.nn import SpikingLayer
 from fptlib.pointers import SpikePointers
 from fptlib.replay import Replay
 from fptlib.result import Certificate, Solution, SolveError, Status
-from fptlib.scan import linear_scan
+from fptlib.scan import complex_scan, linear_scan
 from fptlib.solve import solve
 from fptlib.solvers import FixedPoint, Sequential
 from fptlib.spec import NeuronSpec
@@ -39,6 +39,7 @@ __all__ = [
     "Truncated",
     "Unrolled",
     "alif",
+    "complex_scan",
     "decay_from_tau",
     "graded_count",
     "integrate_and_fire",

@@ -4,8 +4,11 @@ Time is cut into rows of `FAN` steps. Every row runs from zero, all rows side by
 of their own, FAN times shorter, solved the same way; one multiply-add then carries each row's true start into it.
 """
 
+import math
+
 import torch
 
+from fptlib import kernels  # imports no Triton
 from fptlib.surrogates import first_derivative_only
 
 FAN = 16  # steps a row: the dependent steps number FAN log_FAN(T), and each level touches the data twice
@@ -58,11 +61,66 @@ def linear_scan(gate, drive, v0=None, reverse=False):
     return _LinearScan.apply(gate, drive, v0, matrix)
 
 
+def complex_scan(decay, frequency, x, z0=None, backend="auto"):
+    """Solve z[t] = decay e^(i frequency) z[t-1] + x[t] for all t in parallel, z[-1] = z0: a resonator without reset.
+
+    Args:
+        decay, frequency: modulus and angle (radians per step) of the leak; floats or tensors broadcastable to one step.
+        x: real input [T, ...], floating point.
+        z0: [2, ...], real and imaginary part before the first step; None is zero.
+        backend: "auto" (the kernels for a tensor on a GPU), "torch" or "triton"; asked for by name it runs or raises.
+
+    Returns:
+        Re z [T, ...] and the final state [2, ...], in float64 for float64 input and float32 otherwise, and a sentence that
+        says what ran. Gradients reach decay, frequency, x and z0.
+
+    Raises:
+        TypeError: when x is not a floating-point tensor.
+        ValueError: T = 0, an unknown backend, or one that cannot run.
+
+    Example:
+        >>> complex_scan(0.5, math.pi, torch.ones(3))[0]
+        tensor([1.0000, 0.5000, 0.7500])
+
+    Book: def-resonator
+    """
+    if not torch.is_tensor(x) or not x.is_floating_point():
+        kind = x.dtype if torch.is_tensor(x) else type(x).__name__
+        raise TypeError(f"complex_scan: x came as {kind}; a floating-point tensor [T, ...] is wanted.")
+    if x.ndim == 0 or x.shape[0] == 0:
+        raise ValueError(f"complex_scan: x came with shape {tuple(x.shape)}; at least one time step is wanted.")
+    runs, note = pick_backend("complex_scan", backend, x)
+    turned = torch if torch.is_tensor(frequency) else math
+    pole = decay * turned.cos(frequency), decay * turned.sin(frequency)
+    if runs:
+        u, final, report = kernels.complex_scan(x, pole, z0)
+        return u, final, f"{note}: {report.reason}"
+    state = torch.float64 if x.dtype == torch.float64 else torch.float32
+    parts = [torch.as_tensor(part, dtype=state, device=x.device) for part in pole]
+    gate = torch.complex(*torch.broadcast_tensors(*parts))[None]
+    drive = x.to(state).to(gate.dtype)
+    start = drive.new_zeros(()) if z0 is None else torch.complex(*z0.to(state).unbind(0))
+    z = _LinearScan.apply(gate, drive, start.expand(x.shape[1:]), False)
+    return z.real, torch.view_as_real(z[-1]).movedim(-1, 0), note
+
+
+def pick_backend(name, backend, x, refused=None):
+    """Whether the kernels run for x [T, ...], and a sentence; ``refused`` is a further reason against them. Book: ch-time"""
+    if backend not in ("auto", "torch", "triton"):
+        raise ValueError(f"{name}: backend came as {backend!r}; 'auto', 'torch' or 'triton' is wanted.")
+    if backend == "torch" or (backend == "auto" and not x.is_cuda):
+        return False, f"torch, {'asked for' if backend == 'torch' else f'as x is on {x.device}'}"
+    reason = kernels.available(x) or refused
+    if reason and backend == "triton":
+        raise ValueError(f"{name}: backend='triton' came, but {reason} Use backend='torch', or 'auto' to choose.")
+    return not reason, f"torch, as {reason}" if reason else "triton"
+
+
 class _LinearScan(torch.autograd.Function):
     @staticmethod
     def forward(ctx, gate, drive, v0, matrix):
         out = _scan(gate, drive, v0, matrix)
-        ctx.save_for_backward(gate, out, v0)
+        ctx.save_for_backward(gate, out if ctx.needs_input_grad[0] else None, v0)
         ctx.matrix = matrix
         return out
 
@@ -71,17 +129,15 @@ class _LinearScan(torch.autograd.Function):
     def backward(ctx, grad):
         """g[t] = grad[t] + gate[t+1]^T g[t+1]: the same recurrence, transposed, from the right."""
         gate, out, v0 = ctx.saved_tensors
-        back = gate.transpose(1, 2) if ctx.matrix else gate
+        back = gate.transpose(1, 2) if ctx.matrix else gate.conj()
         if back.shape[0] > 1:
             back = torch.cat([back[1:], torch.zeros_like(back[:1])]).flip(0)
         g = _scan(back, grad.flip(0), torch.zeros_like(v0), ctx.matrix).flip(0)
+        grad_v0 = (gate[0] * g[0][:, None]).sum(0) if ctx.matrix else gate[0].conj() * g[0]
+        if out is None:
+            return None, g, grad_v0, None
         previous = torch.cat([v0[None], out[:-1]])
-        if ctx.matrix:
-            grad_gate = g[:, :, None] * previous[:, None]
-            grad_v0 = (gate[0] * g[0][:, None]).sum(0)
-        else:
-            grad_gate = g * previous
-            grad_v0 = gate[0] * g[0]
+        grad_gate = g[:, :, None] * previous[:, None] if ctx.matrix else g * previous.conj()
         return grad_gate.sum_to_size(gate.shape), g, grad_v0, None
 
 

@@ -131,7 +131,9 @@ def wrap(spec, x, v0, solver, note, run, trains, on_failure, validate):
 
 def _certify_later(spec, x, v0, run):
     with torch.no_grad():
-        return certify(spec.detached(), x.detach(), None if v0 is None else v0.detach(), run, run.bounds)
+        dtype = torch.float64 if x.dtype == torch.float64 else torch.float32
+        v0 = x.new_zeros((spec.memory, *x.shape[1:]), dtype=dtype) if v0 is None else v0.detach()
+        return certify(spec.detached(), x.detach().to(dtype), v0, run, run.bounds)
 
 
 def all_finite(tensor):

@@ -8,12 +8,13 @@ from triton._C.libtriton import ir
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource, make_backend
 
-from fptlib.kernels import lif_backward, lif_forward, sweeps, two_state, two_state_backward
+from fptlib.kernels import decoupled, lif_backward, lif_forward, resonance, sweeps, two_state, two_state_backward
 
 FLAGS = {"DECAY": 2, "THRESHOLD": 1, "V_RESET": 0, "SLOPE": 0, "RESET": 1, "STATE": tl.float32, "U": 16, "BLOCK": 64}
 FLAGS |= {"SURROGATE": 0, "DETACH": False, "SEAMS": 16, "AFTER_MEND": True, "K": 3, "ANNEALED": False}
 FLAGS |= {"PER_NEURON": True, "CHANNELS": 2, "MEMORY": 4, "HARD0": False, "HARD1": False}
 SIZES = ("T", "N", "chunk", "warmup", "chunks")
+FLAGS |= {"REVERSE": False, "MEASURE": False, "TANGENT": True}
 NUMBERS = ("v_reset", "slope")
 
 
@@ -57,6 +58,13 @@ def main():
         "walk2": build(two_state._walk2, ("membrane",), BLOCK=32),
         "reverse2": build(two_state_backward._reverse2, gradients, BLOCK=32, MEASURE=False),
         "carry2": build(two_state_backward._carry2, BLOCK=32),
+        "resonate": build(resonance._resonate, ("y",)),
+        "transpose": build(resonance._resonate, ("imag", "spikes"), REVERSE=True),
+        "ends": build(resonance._resonate, ("y", "real", "imag", "spikes", "final"), MEASURE=True),
+        "carries": build(resonance._carry),
+        "pole": build(resonance._tangent),
+        "count": build(decoupled._count),
+        "uncount": build(decoupled._reverse_count, SLOPE=False),
     }
     for name, lines in found.items():
         print(name, lines)

@@ -52,3 +52,32 @@ def sweep_loop(x, decay, threshold, sweeps):
             v = u[t] - kind(threshold) * s[t]
         s = (u >= kind(threshold)).astype(kind)
     return s, before
+
+
+def complex_loop(x, pole, z0):
+    """z = p z + x step by step, one rounding an operation; x [T, N], pole and z0 pairs -> real, imaginary part, growth [T, N].
+
+    ``growth`` is sum_j (t - j + 1) |p|^(t-j) |x_j|, the initial state standing before the first step.
+    """
+    kind = x.dtype.type
+    a, b = (np.asarray(p, kind) for p in pole)
+    r, i = (np.broadcast_to(np.asarray(p, kind), x.shape[1:]) for p in z0)
+    size = np.hypot(a, b)
+    reach = np.hypot(r, i)
+    growth, real, imag, bound = reach, np.empty_like(x), np.empty_like(x), np.empty_like(x)
+    for t in range(len(x)):
+        r, i = a * r - b * i + x[t], b * r + a * i
+        reach = size * reach + np.abs(x[t])
+        growth = size * growth + reach
+        real[t], imag[t], bound[t] = r, i, growth
+    return real, imag, bound
+
+
+def decoupled_loop(u, rise, threshold):
+    """A threshold that rises at every spike; u [T, N] -> spikes [T, N]."""
+    kind, spikes = u.dtype.type, np.empty_like(u)
+    count = np.zeros_like(u[0])
+    for t in range(len(u)):
+        spikes[t] = u[t] - kind(rise) * count >= kind(threshold)
+        count = count + spikes[t]
+    return spikes

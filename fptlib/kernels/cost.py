@@ -142,6 +142,27 @@ def plan_backward(T, N, bound, itemsize=4, chunk=0):
     )
 
 
+@lru_cache(maxsize=4096)
+def plan_scan(T, N, itemsize=4, chunk=0):
+    """A linear scan with exact carries: one pass, or chunks read twice with their carries worked out in between.
+
+    Its step is a few operations longer than that of the fitted kernels; the constants are theirs.
+    """
+    steps, best = _whole_groups(T), None
+    for size in (_whole_groups(chunk),) if chunk else (*(c for c in CHUNKS if c < steps), steps):
+        count = -(-T // size)
+        time = _time("fwd", T, N, size, 0, 2 * itemsize, 0, 1 if count == 1 else 3)
+        if count > 1:
+            time += _time("fwd", T, N, size, 0, itemsize, 0, 0) + count / AHEAD * GROUP_US["fwd"]
+        if best is None or time < best[0]:
+            best = (time, size, count)
+    time, size, count = best
+    how = f"{count} chunks of {size} steps with exact carries" if count > 1 else "one prefetching pass over time"
+    why = "as asked" if chunk else f"predicted {time:.0f} us"
+    kind = "scan" if count > 1 else "sequential"
+    return Plan(kind, size, 0, f"T={T}, N={N}: {how} ({why}).", count > 1, ahead=group(T), block=block(T))
+
+
 def _time(which, T, N, size, warmup, moved, again, launches):
     programs = -(-N // BLOCK) * -(-T // size)
     chain = max(1.0, programs / RESIDENT) * (warmup + min(size, _whole_groups(T))) / AHEAD * GROUP_US[which]

@@ -16,6 +16,7 @@ import torch
 import triton
 import triton.language as tl
 
+from fptlib.checks import may_look
 from fptlib.kernels.cost import AHEAD, BLOCK, plan_forward
 from fptlib.kernels.entry import _parameter, available
 from fptlib.kernels.ops import _triton, number, scratch, state_dtype
@@ -24,7 +25,7 @@ from fptlib.kernels.step import HARD, LAUNCH, RUNTIME_SIZES, SOFT, load_rows, pa
 
 @triton.jit
 def sweep_step(vs, x, decay, threshold, slopes, K: tl.constexpr, RESET: tl.constexpr, ANNEALED: tl.constexpr):
-    """All K sweeps, one time step; returns the membranes after reset and s_0 .. s_K."""
+    """All K sweeps, one time step; returns the membranes after reset, s_0 .. s_K and the last membrane before reset."""
     spikes = (tl.zeros_like(x),)
     after = ()
     for k in tl.static_range(K):
@@ -44,12 +45,12 @@ def sweep_step(vs, x, decay, threshold, slopes, K: tl.constexpr, RESET: tl.const
             spikes = spikes + (1.0 / (1.0 + tl.exp(-slopes[k] * (u - threshold))),)
         else:
             spikes = spikes + (tl.where(u >= threshold, 1.0, 0.0).to(x.dtype),)
-    return after, spikes
+    return after, spikes, before  # noqa: F821
 
 
 @triton.jit(do_not_specialize=RUNTIME_SIZES)
 def _sweeps(
-    x, v0, decay, threshold, slopes, spikes, previous, residuals, T, N, chunk, warmup,
+    x, v0, decay, threshold, slopes, spikes, previous, membrane, residuals, T, N, chunk, warmup,
     DECAY: tl.constexpr, THRESHOLD: tl.constexpr, K: tl.constexpr, RESET: tl.constexpr, ANNEALED: tl.constexpr,
     STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
@@ -77,14 +78,16 @@ def _sweeps(
         at = spread(t, n).to(tl.int64) * N + n
         rows = load_rows(x + at, N, inside, left, U, True, STATE)
         for i in tl.static_range(U):
-            vs, ss = sweep_step(vs, rows[i], decay, threshold, steep, K, RESET, ANNEALED)
+            vs, ss, u = sweep_step(vs, rows[i], decay, threshold, steep, K, RESET, ANNEALED)
             put = inside & (i < left) & (spread(t, n) >= t0)
             tl.store(spikes + at + i * N, ss[K].to(spikes.dtype.element_ty), mask=put)
             if previous is not None:
                 tl.store(previous + at + i * N, ss[K - 1].to(previous.dtype.element_ty), mask=put)
+            if membrane is not None:
+                tl.store(membrane + at + i * N, u, mask=put)
             grown = ()
             for k in tl.static_range(K):
-                grown = grown + (changed[k] + ((ss[k + 1] != ss[k]) & put).to(tl.int32),)
+                grown = grown + (changed[k] + (((ss[k + 1] > 0.5) != (ss[k] > 0.5)) & put).to(tl.int32),)
             changed = grown
     for k in tl.static_range(K):
         tl.store(
@@ -94,15 +97,16 @@ def _sweeps(
 
 @dataclass(frozen=True)
 class Sweeps:
-    """What K sweeps left: ``spikes`` s_K, ``previous`` s_{K-1} or None, both [T, ...], and what changed in each sweep.
+    """What K sweeps left: ``spikes`` s_K, ``previous`` s_{K-1}, ``membrane`` u of sweep K, and what changed in each sweep.
 
-    Shape: ``counts`` [K, ...] is a device tensor of partial counts; ``residuals`` sums it and waits for the device.
+    Shape: spikes, previous and membrane (the last two may be None) [T, ...]; ``counts`` [K, ...] is a device tensor of partial counts; ``residuals`` sums it and waits for the device.
 
     Book: alg-fpt
     """
 
     spikes: torch.Tensor
     previous: torch.Tensor | None
+    membrane: torch.Tensor | None
     counts: torch.Tensor
     sequential_arithmetic: bool
 
@@ -122,6 +126,7 @@ def fixed_point_sweeps(
     v0=None,
     *,
     previous=False,
+    membrane=False,
     chunk=None,
     warmup=None,
 ):
@@ -133,7 +138,7 @@ def fixed_point_sweeps(
         x: input [T, ...]; decay, threshold, v0: as for `lif_replay`.
         sweeps: K >= 1; ``slopes``: None for the hard threshold, or K steepnesses of a sigmoid.
         reset: "soft", "hard" (additive form, reset to 0) or "none".
-        previous: also keep s_{K-1}, the other side of the bracket.
+        previous: also keep s_{K-1}, the other side of the bracket; ``membrane``: also u before the last reset.
         chunk, warmup: None runs one chunk in the loop's own arithmetic; numbers run time-chunks in parallel, whose
             membranes are right up to decay^warmup.
 
@@ -165,14 +170,16 @@ def fixed_point_sweeps(
     grid = (-(-N // BLOCK), -(-T // size))
     out = scratch((T, N), x.dtype, x.device)
     other = scratch((T, N), x.dtype, x.device) if previous else None
+    last = scratch((T, N), state, x.device) if membrane else None
     counts = torch.empty((sweeps, grid[1], grid[0]), dtype=torch.int32, device=x.device)
     steep = None if slopes is None else _slopes(tuple(float(a) for a in slopes), state, x.device)
     _sweeps[grid](
-        flat, start, d, th, steep, out, other, counts, T, N, size, warm, DECAY=kd, THRESHOLD=kt, K=sweeps,
+        flat, start, d, th, steep, out, other, last, counts, T, N, size, warm, DECAY=kd, THRESHOLD=kt, K=sweeps,
         RESET={"soft": 0, "hard": 1, "none": 2}[reset], ANNEALED=slopes is not None, STATE=_triton(state), U=AHEAD,
         BLOCK=BLOCK, **LAUNCH,
     )  # fmt: skip
-    return Sweeps(out.view(x.shape), None if other is None else other.view(x.shape), counts, warmup is None)
+    shaped = lambda t: None if t is None else t.view(x.shape)
+    return Sweeps(out.view(x.shape), shaped(other), shaped(last), counts, warmup is None)
 
 
 def _chunk(T, N, chunk, warmup, itemsize):
@@ -180,6 +187,12 @@ def _chunk(T, N, chunk, warmup, itemsize):
     return plan.chunk, plan.warmup
 
 
-@lru_cache(maxsize=64)
 def _slopes(slopes, state, device):
+    if may_look():
+        return _constant_slopes(slopes, state, device)
+    return torch.cat([torch.full((1,), a, dtype=state, device=device) for a in slopes])  # a graph is being captured
+
+
+@lru_cache(maxsize=64)
+def _constant_slopes(slopes, state, device):
     return torch.tensor(slopes, dtype=state, device=device)

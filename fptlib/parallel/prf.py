@@ -5,6 +5,7 @@ import math
 import torch
 from torch import nn
 
+from fptlib.parallel.decoupled import decoupled_spikes
 from fptlib.parallel.form import (
     FixedPointForm,
     check_count,
@@ -12,8 +13,8 @@ from fptlib.parallel.form import (
     check_positive,
     check_sequence,
     lower_toeplitz,
-    over_time,
 )
+from fptlib.scan import complex_scan
 from fptlib.surrogates import Sigmoid, spike
 
 DEFAULT = Sigmoid()
@@ -28,12 +29,17 @@ class PRF(nn.Module):
     The decoupled reset is not the soft reset of a leaky neuron: an old spike is never forgotten. It is a threshold that
     rises by threshold * decay at every spike and stays there; only for decay = 1 (frequency 0) do the two agree.
 
+    The membrane is one `complex_scan`. The count is sequential: on a GPU a kernel walks the T steps with the membranes of the
+    next steps on their way, in torch the spikes are found one round after the other where they are fewer than the steps. Its
+    gradient is a reverse linear scan. `ran` says what the last call ran.
+
     Args:
         decay: modulus of the leak per step, in [0, 1].
         frequency: angle of the leak per step, in [0, pi] (radians per step); 0 is an ordinary leaky membrane.
         threshold: firing threshold before the first spike (membrane units).
         reset: "decoupled" or "none".
         surrogate: derivative used backwards.
+        backend: "auto" (the kernels for an x on a GPU), "torch" or "triton".
 
     Returns (forward): spikes [T, ...] for an input [T, ...], any T >= 1.
 
@@ -54,6 +60,7 @@ class PRF(nn.Module):
         threshold: float = 1.0,
         reset: str = "decoupled",
         surrogate=DEFAULT,
+        backend: str = "auto",
     ):
         super().__init__()
         if reset not in ("decoupled", "none"):
@@ -66,9 +73,10 @@ class PRF(nn.Module):
         self.threshold = check_positive(threshold, "threshold")
         self.reset = reset
         self.surrogate = surrogate
+        self.backend, self.ran = backend, ""
 
     def matrix(self, steps: int, dtype: torch.dtype | None = None, device: torch.device | None = None) -> torch.Tensor:
-        """The reset-free map from input to membrane, [T, T]."""
+        """The reset-free map from input to membrane, [T, T], for the theory: `forward` never forms it."""
         lag = torch.arange(steps, dtype=dtype or torch.get_default_dtype(), device=device)
         return lower_toeplitz(self.decay**lag * torch.cos(self.frequency * lag))
 
@@ -78,15 +86,13 @@ class PRF(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         check_sequence(x)
-        membrane = over_time(self.matrix(x.shape[0], x.dtype, x.device), x)
+        membrane, _, self.ran = complex_scan(self.decay, self.frequency, x, backend=self.backend)
         if self.reset == "none":
-            return self.fire(membrane)
-        # The count is sequential in the paper as well: the transform saves the leak, not the reset.
-        count, spikes = torch.zeros_like(membrane[0]), []
-        for u in membrane:
-            spikes.append(self.fire(u - self.threshold * self.decay * count))
-            count = count + spikes[-1]
-        return torch.stack(spikes)
+            return self.fire(membrane).to(x.dtype)
+        rise = self.threshold * self.decay
+        spikes, counted = decoupled_spikes(membrane, rise, self.threshold, self.surrogate, self.backend)
+        self.ran = f"membrane: {self.ran}; spikes: {counted}"
+        return spikes.to(x.dtype)
 
     def as_fixed_point(self, steps: int, dtype: torch.dtype | None = None) -> FixedPointForm:
         """A = K; B = threshold * decay below the diagonal (K = T evaluations), or B = 0 without reset (K = 1)."""
