@@ -5,7 +5,7 @@
 Joins runs (and the file itself, to make it larger) as `experiments.record` does. Then (1) what no table, figure or sentence
 reads is left out: curves stay for the TS-LIF neurons of seed 0 at horizon 24, R2 of every channel for seed 0 and the naive rows
 (else its median), and other numbers than R2, RSE and MAE keep four digits; (2) nothing is said twice: a record with gaps is one row
-of numbers in its complete-data record, see `fptlib.data.results.expanded`, which undoes (2) exactly.
+of numbers in its complete-data record, see `fptlib.data.compact.expanded`, which undoes (2) exactly.
 """
 
 import argparse
@@ -15,7 +15,7 @@ from collections import Counter
 from pathlib import Path
 
 from experiments import record
-from fptlib.data.results import expanded
+from fptlib.data.compact import expanded
 
 CURVES = {"seed": 0, "horizon": 24, "masked": True}  # and a TS-LIF neuron
 SCORES = ("r2", "rse", "mae", "column_constant")  # all digits of the record: their ratio is tested

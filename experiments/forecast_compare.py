@@ -7,6 +7,7 @@ to a factor of the data. So two forecasts are compared by the ratio of their 1 -
 import json
 import math
 import statistics
+from functools import cache
 from itertools import product
 
 from scipy.stats import t as student
@@ -32,7 +33,7 @@ class Table:
 
     def __init__(self, records):
         self.timing = [row for row in records if is_timing(row)]
-        self.rows = {}
+        self.rows, self.known = {}, {}
         for row in records:
             if not is_timing(row):
                 gap = row["missing"], row["mechanism"], row["imputation"]
@@ -46,7 +47,10 @@ class Table:
 
     def errors(self, *place, **options):
         """1 - R2 of a cell, {seed: error}; diverged runs are left out."""
-        return {row["seed"]: 1 - row["r2"] for row in self.cell(*place, **options) if row["r2"] is not None}
+        key = *place, *options.items()
+        if key not in self.known:
+            self.known[key] = {r["seed"]: 1 - r["r2"] for r in self.cell(*place, **options) if r["r2"] is not None}
+        return self.known[key]
 
     def backbones(self, dataset=None):
         """The backbones with results (of a set), in the book's order."""
@@ -54,8 +58,24 @@ class Table:
         return [name for name in BACKBONES if name in found]
 
     def horizons(self, dataset=None):
-        """The horizons at which networks were trained (on a set)."""
-        return sorted({key[2] for key in self.rows if dataset in (None, key[0]) and key[1] and key[3] != "naive"})
+        """The horizons at which networks were trained (on a set, or on any of the sets compared)."""
+        wanted = SETS if dataset is None else (dataset,)
+        return sorted({key[2] for key in self.rows if key[0] in wanted and key[1] and key[3] != "naive"})
+
+    def sets(self):
+        """The compared sets with results of networks, in the book's order."""
+        found = {key[0] for key in self.rows if key[3] != "naive"}
+        return [name for name in SETS if name in found]
+
+    def trainings(self):
+        """One record for each network that was trained: complete data, masked, the sets compared."""
+        for key, found in self.rows.items():
+            if key[0] in SETS and key[1] and key[3] != "naive" and key[5:] == COMPLETE:
+                yield from found
+
+    def shares(self):
+        """The shares removed in the missing-data cells, 0 left out."""
+        return sorted({key[5] for key in self.rows if key[5]})
 
 
 def log_ratios(one, two):
@@ -77,6 +97,19 @@ def compare(table, one, two, backbones=BACKBONES, horizons=HORIZONS, sets=SETS, 
             cells[place] = statistics.fmean(found)
     by_set = {name: [v for place, v in cells.items() if place[0] == name] for name in sets}
     return {name: statistics.fmean(values) for name, values in by_set.items() if values}, cells
+
+
+def by_seed(table, one, two, sets=SETS, backbones=BACKBONES, horizons=HORIZONS):
+    """Mean log ratio of errors for each seed, over the cells in which every seed has one: the chance of training alone."""
+    found = {}
+    for place in product(sets, horizons, backbones):
+        a, b = table.errors(*place, one), table.errors(*place, two)
+        seeds = (set(a) | set(b)) - {None}
+        both = {s: (a.get(s, a.get(None)), b.get(s, b.get(None))) for s in seeds}
+        if all(None not in pair for pair in both.values()):
+            for seed, (x, y) in both.items():
+                found.setdefault(seed, []).append(math.log(x / y))
+    return {seed: statistics.fmean(values) for seed, values in sorted(found.items())}
 
 
 def growth(table, neuron, gap, backbones=BACKBONES, sets=SETS, horizon=24):
@@ -116,12 +149,12 @@ def decided(values):
     return "lower" if high < 0 else "higher"
 
 
-def channels(row):
-    """Median over channels of R2 per channel; None where the record has none."""
-    if row.get("r2_per_channel"):
-        known = [v for v in row["r2_per_channel"] if v is not None]
+def channels(row, score="r2"):
+    """Median over channels of R2 or RSE per channel; None where the record has none."""
+    if row.get(f"{score}_per_channel"):
+        known = [v for v in row[f"{score}_per_channel"] if v is not None]
         return statistics.median(known) if known else None
-    return row.get("r2_channel_median")
+    return row.get(f"{score}_channel_median")
 
 
 def reports(entry):
@@ -143,9 +176,9 @@ def memory(radius):
     return -1 / math.log(radius) if 0 < radius < 1 else None
 
 
-def layers(table, neuron, backbone, horizons=HORIZONS):
+def layers(table, neuron, backbone, horizons=HORIZONS, sets=SETS):
     """Reports of all trained layers of one neuron in one backbone, all sets, horizons and seeds."""
-    for name in SETS:
+    for name in sets:
         for horizon in horizons:
             for row in table.cell(name, horizon, backbone, neuron):
                 if not row.get("diverged"):
@@ -154,7 +187,13 @@ def layers(table, neuron, backbone, horizons=HORIZONS):
 
 def kinds_of(report):
     """Names of the filters of dendrite and soma."""
-    return [KINDS[k] for k in response_kind(*report["a"], *report["b"]).tolist()]
+    return list(kinds_at(*report["a"], *report["b"]))
+
+
+@cache
+def kinds_at(a1, a2, b1, b2):
+    """The same of a pair; tables ask for it again and again."""
+    return tuple(KINDS[k] for k in response_kind(a1, a2, b1, b2).tolist())
 
 
 def level(table, neuron, gap, backbones=BACKBONES):

@@ -7,18 +7,18 @@ A test fails when page and record differ. Averages and intervals are computed in
 
 import math
 import statistics
-from functools import partial
 from pathlib import Path
 
+from experiments import forecast_columns as columns
 from experiments import forecast_compare as fc
+from experiments import forecast_prose as prose
 from experiments import forecast_verdicts as fv
 from experiments import pages
-from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table, spread
+from experiments.forecast_sources import sources, stored
+from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table
 from fptlib.data import results
 
-ROOT = Path(__file__).resolve().parents[1]
-SMALL, FULL = "forecasting_small", "forecasting_partial"  # the CPU grid; what has run of the full one
-PAGE = ROOT / "book" / "17-forecasting.md"
+PAGE = Path(__file__).resolve().parents[1] / "book" / "17-forecasting.md"
 
 PAIRS = (
     ("ts-lif", "lif"),
@@ -35,76 +35,6 @@ PAIRS = (
 SHOWN_GAPS = ((0.4, "entries"), (0.8, "entries"), (0.4, "blocks"), (0.8, "blocks"), (0.4, "sensors"), (0.8, "sensors"))
 
 
-def places(table, dataset, horizon, gap=fc.COMPLETE, masked=True):
-    """(backbone, neuron, records) of a column: the naive rows first."""
-    for neuron in fc.NAIVE:
-        yield "naive", neuron, table.cell(dataset, horizon, "naive", neuron, gap, masked)
-    for backbone in fc.BACKBONES:
-        for neuron in fc.NEURONS:
-            yield backbone, neuron, table.cell(dataset, horizon, backbone, neuron, gap, masked)
-
-
-def scores_of(found):
-    """R2, its interval over blocks of time, R2 per channel, RSE and MAE of one cell's seeds."""
-    kept = [row for row in found if row["r2"] is not None]
-    inside = [row["r2_interval"] for row in kept if row.get("r2_interval")]
-    blocks = "–"
-    if inside:
-        blocks = "[" + ", ".join(number(statistics.fmean(ends)) for ends in zip(*inside)) + "]"
-    lost = len(found) - len(kept)
-    first = spread([row["r2"] for row in kept]) + (f" ({lost} of {len(found)} diverged)" if lost else "")
-    per_channel = spread([fc.channels(row) for row in kept])
-    return first, blocks, per_channel, spread([r["rse"] for r in kept]), spread([r["mae"] for r in kept])
-
-
-SCORES = ("$R^2$", "in time", "$R^2$ per channel", "RSE", "MAE")
-
-
-def column_table(table, dataset, horizons=(24,), gap=fc.COMPLETE, masked=True):
-    """All forecasts of a data set at some horizons, every metric."""
-    many = len(horizons) > 1
-    head = ["$H$"] * many + ["forecast", "weights", *SCORES]
-    rows = []
-    for horizon in horizons:
-        for backbone, neuron, found in places(table, dataset, horizon, gap, masked):
-            if found:
-                weights = [r["params"] for r in found if r["params"]]
-                size = f"{weights[0]:,}" if weights else weight_of(found[0])
-                rows.append([str(horizon)] * many + [network(backbone, neuron), size, *scores_of(found)])
-    return grid(head, rows, words=1 + many)
-
-
-def weight_of(row):
-    """Learned numbers of a naive row: the ridge has one line of lookback + 1 for each step ahead."""
-    return f"{(row.get('lookback', 168) + 1) * row['horizon']:,}" if row["neuron"] == "ridge" else "0"
-
-
-def budget_table(table):
-    """Weights and width of each network at horizon 24 (the same for all sets)."""
-    backbones = table.backbones()
-    head = ["neuron", *(f"{BACKBONES[b]}: weights (width)" for b in backbones)]
-    rows = []
-    for neuron in fc.NEURONS:
-        found = [next((c[0] for s in fc.SETS if (c := table.cell(s, 24, b, neuron))), None) for b in backbones]
-        rows.append([NAMES[neuron], *("–" if r is None else f"{r['params']:,} ({r['width']})" for r in found)])
-    return grid(head, rows)
-
-
-def unmasked_table(table, horizons=fc.HORIZONS):
-    """METR-LA with its unmeasured cells masked, and with its zeros taken as numbers."""
-    chosen = (0, 2, 3)
-    many = len(horizons) > 1
-    head = ["$H$"] * many + ["forecast", *(f"{SCORES[i]}, {m}" for m in ("masked", "zeros") for i in chosen)]
-    rows = []
-    for horizon in horizons:
-        pairs = zip(*(places(table, "metr-la", horizon, masked=m) for m in (True, False)))
-        for (backbone, neuron, a), (_, _, b) in pairs:
-            if a and b:
-                cells = [scores_of(found)[i] for found in (a, b) for i in chosen]
-                rows.append([str(horizon)] * many + [network(backbone, neuron), *cells])
-    return grid(head, rows, words=1 + many)
-
-
 def pair_rows(table, pairs, columns):
     """Change of error for each pair (rows) and selection (columns), and in how many cells the first was better."""
     for one, two in pairs:
@@ -114,10 +44,24 @@ def pair_rows(table, pairs, columns):
 
 
 def paired_table(table):
-    """Claim one: every pair, set by set and together."""
-    columns = [{"sets": (name,)} for name in fc.SETS] + [{}]
-    head = ["change of error, %", *fc.SETS, "all", "lower in"]
-    return grid(head, pair_rows(table, PAIRS, columns))
+    """Claim one: every pair, set by set (a star: seeds alone do not explain it) and together."""
+    head = ["change of error, %", *table.sets(), "all", "lower in"]
+    rows = []
+    for one, two in PAIRS:
+        (name, *_, together, won), *_ = pair_rows(table, [(one, two)], [{}])
+        each = []
+        for dataset in table.sets():
+            sure = fc.decided(fc.by_seed(table, one, two, sets=(dataset,)).values()) != "open"
+            each.append(change(fc.compare(table, one, two, sets=(dataset,))[0].values()) + ("\\*" if sure else ""))
+        rows.append([name, *each, together, won])
+    return grid(head, rows)
+
+
+def backbone_table(table):
+    """Claim one, backbone by backbone."""
+    found = table.backbones()
+    head = ["change of error, %", *(BACKBONES[b] for b in found), "lower in"]
+    return grid(head, pair_rows(table, PAIRS, [{"backbones": (b,)} for b in found]))
 
 
 def against_naive_table(table):
@@ -164,12 +108,12 @@ def trained_table(table):
     return grid(head, rows)
 
 
-def missing_table(table, imputation="honest"):
+def missing_table(table, imputation="honest", shown=SHOWN_GAPS):
     """Claim four: error with gaps at test time over that of the linear AR on complete data."""
-    head = ["neuron", "complete", *(f"{m} {100 * s:.0f} %" for s, m in SHOWN_GAPS)]
+    head = ["neuron", "complete", *(f"{m} {100 * s:.0f} %" for s, m in shown)]
     rows = []
     for neuron in fc.NAIVE + fc.NEURONS:
-        gaps = [fc.COMPLETE, *((share, mechanism, imputation) for share, mechanism in SHOWN_GAPS)]
+        gaps = [fc.COMPLETE, *((share, mechanism, imputation) for share, mechanism in shown)]
         found = [fc.level(table, neuron, gap) for gap in gaps]
         rows.append([NAMES[neuron], *(f"{math.exp(statistics.fmean(v.values())):.2f}" if v else "–" for v in found)])
     return grid(head, rows)
@@ -189,6 +133,14 @@ def growth_table(table):
     return grid(head, rows)
 
 
+def other_shares(table):
+    """The shares that the tables above leave out, folded away; nothing where there are none."""
+    shown = [(s, m) for m in fc.MECHANISMS for s in table.shares() if s not in {share for share, _ in SHOWN_GAPS}]
+    made = [missing_table(table, how, shown) for how in ("honest", "papers") if shown]
+    titles = ("Other shares, honest imputation", "Other shares, the papers' imputation")
+    return "\n\n".join(columns.folded(title, text) for title, text in zip(titles, made))
+
+
 def speed_table(table):
     """The exact parallel solver beside the step loop, from the timing records."""
     head = ["network", "loop, ms a step", "exact, ms", "ratio", "loop, two epochs, s", "exact, s", "ratio"]
@@ -196,17 +148,16 @@ def speed_table(table):
     for backbone in fc.BACKBONES:
         for neuron in fc.NEURONS:
             at = {r["solver"]: r for r in table.timing if (r["backbone"], r["neuron"]) == (backbone, neuron)}
-            if len(at) == 2:
-                loop, exact = at["loop"], at["exact"]
-                cells = []
-                for key, digits in (("step_ms", 1), ("train_s", 2)):
-                    times = loop[key], exact[key]
-                    cells += [f"{v:.{digits}f}" for v in times] + [f"{times[0] / times[1]:.1f}"]
+            cells = []
+            for key, digits in (("step_ms", 1), ("train_s", 2)):
+                loop, exact = (at.get(solver, {}).get(key) for solver in ("loop", "exact"))
+                cells += [number(loop, digits), number(exact, digits), number(loop and exact and loop / exact, 1)]
+            if at:
                 rows.append([network(backbone, neuron), *cells])
     return grid(head, rows)
 
 
-def speed_cpu_table(table):
+def speed_cpu_table():
     """The same on one CPU thread, from its own record."""
     head = ["network", "width", "loop, ms a step", "replay, ms a step", "ratio"]
     rows = []
@@ -218,51 +169,47 @@ def speed_cpu_table(table):
     return grid(head, rows)
 
 
-def full_table(table):
-    """What has run of the full grid: one seed, PJM, lookback 168."""
-    return column_table(table, "pjm", horizons=table.horizons("pjm"))
-
-
-BLOCKS = {
-    "sets": (SMALL, sets_table),
-    "budgets": (SMALL, budget_table),
-    **{f"{s} 24": (SMALL, partial(column_table, dataset=s)) for s in fc.SETS},
-    **{f"{s} 96": (SMALL, partial(column_table, dataset=s, horizons=(96,))) for s in fc.SETS},
-    **{f"{s} gaps": (SMALL, partial(column_table, dataset=s, gap=(0.4, "blocks", "honest"))) for s in fc.SETS},
-    "unmasked": (SMALL, partial(unmasked_table, horizons=(24,))),
-    "unmasked all": (SMALL, partial(column_table, dataset="metr-la", masked=False)),
-    "paired": (SMALL, paired_table),
-    "naive": (SMALL, against_naive_table),
-    "horizons": (SMALL, horizon_table),
-    "trained": (SMALL, trained_table),
-    "missing honest": (SMALL, missing_table),
-    "missing papers": (SMALL, partial(missing_table, imputation="papers")),
-    "growth": (SMALL, growth_table),
-    "verdict lif": (SMALL, fv.lif_verdict),
-    "verdict naive": (SMALL, fv.naive_verdict),
-    "verdict horizons": (SMALL, fv.horizon_verdict),
-    "verdict scales": (SMALL, fv.scales_verdict),
-    "verdict missing": (SMALL, fv.missing_verdict),
-    "verdict imputation": (SMALL, fv.imputation_verdict),
-    "verdict unmasked": (SMALL, fv.unmasked_verdict),
-    "verdict speed": (FULL, fv.speed_verdict),
-    "survives": (SMALL, fv.survives_table),
-    "full": (FULL, full_table),
-    "speed": (FULL, speed_table),
-    "speed cpu": (SMALL, speed_cpu_table),
+BLOCKS = {  # name of a block of the page: function of the `Sources`
+    "run": prose.what_has_run,
+    "sets": lambda s: sets_table(s.full),
+    "budgets": lambda s: columns.budget_table(s.main),
+    "training": prose.how_trained,
+    "unmasked": lambda s: columns.unmasked_table(s.main),
+    "unmasked all": lambda s: columns.column_table(s.main, "metr-la", masked=False),
+    "paired": lambda s: paired_table(s.main),
+    "backbones": lambda s: prose.by_backbone(s, backbone_table),
+    "naive": lambda s: against_naive_table(s.main),
+    "horizons": lambda s: horizon_table(s.main),
+    "trained": lambda s: trained_table(s.main),
+    "missing honest": lambda s: missing_table(s.main),
+    "missing papers": lambda s: missing_table(s.main, "papers"),
+    "missing shares": lambda s: other_shares(s.main),
+    "growth": lambda s: growth_table(s.main),
+    "verdict lif": lambda s: fv.lif_verdict(s.main),
+    "verdict naive": lambda s: fv.naive_verdict(s.main),
+    "verdict horizons": lambda s: fv.horizon_verdict(s.main),
+    "verdict scales": lambda s: fv.scales_verdict(s.main),
+    "verdict missing": lambda s: fv.missing_verdict(s.main),
+    "verdict imputation": lambda s: fv.imputation_verdict(s.main),
+    "verdict unmasked": lambda s: fv.unmasked_verdict(s.main),
+    "speed": lambda s: f"{prose.how_timed(s)}\n\n{fv.speed_verdict(s.speed)}\n\n{speed_table(s.speed)}",
+    "speed cpu": lambda s: speed_cpu_table(),
+    "survives": prose.what_survives,
+    "numbers": lambda s: f"{prose.numbers_head(s)}\n\n{columns.numbers_section(s.main)}",
+    "beside": prose.other_grid,
+    "not tested": prose.not_tested,
+    "summary": prose.summary,
 }
 
 
-def page_with_tables(text, records):
-    """The page with its tables from the records; ``records`` by name."""
-    tables = {name: fc.Table(record["records"]) for name, record in records.items()}
-    blocks = {name: partial(build, tables[source]) for name, (source, build) in BLOCKS.items()}
-    return pages.page_with_tables(text, blocks)
+def page_with_tables(text, contents):
+    """The page with its tables from the files; ``contents`` by name."""
+    found = sources(contents)
+    return pages.page_with_tables(text, {name: lambda build=build: build(found) for name, build in BLOCKS.items()})
 
 
 def main():
-    records = {name: results(name) for name in (SMALL, FULL)}
-    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8"), records), encoding="utf-8")
+    PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8"), stored()), encoding="utf-8")
     print("wrote", PAGE.name)
 
 

@@ -2,11 +2,15 @@
 
 import re
 import statistics
+import tomllib
+from functools import lru_cache
+from pathlib import Path
 
 from experiments import forecast_compare as fc
 from experiments.forecast_small import PLANS
 from fptlib.data.catalogue import CATALOGUE
 
+CONFIGS = Path(__file__).parent / "configs"
 NAMES = {
     "persistence": "persistence",
     "seasonal": "seasonal naive",
@@ -66,11 +70,37 @@ def change(values):
     return f"{show(mean)}" if low is None else f"{show(mean)} [{show(low)}, {show(high)}]"
 
 
-def sets_table(table):
+def listed(names, last="and"):
+    """a, b and c."""
+    names = list(names)
+    return f"{', '.join(names[:-1])} {last} {names[-1]}" if len(names) > 1 else "".join(names)
+
+
+def amount(n):
+    """A small number as a word."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[n] if n < len(words) else f"{n:,}"
+
+
+def plan(name, full):
+    """(stride between windows, windows a batch, epochs) of a set: of its config, or of the small grid."""
+    if not full:
+        return PLANS[name]
+    tables = settings(name)
+    return tables["data"]["every"], tables["train"]["batch"], tables["train"]["epochs"]
+
+
+@lru_cache
+def settings(name):
+    """The config of a set in the full grid."""
+    return tomllib.loads((CONFIGS / f"forecast-{name}.toml").read_text(encoding="utf-8"))
+
+
+def sets_table(full):
     """The data sets, named for what they are."""
     head = ["set", "stands for", "licence", "steps × channels", "step", "every", "missing"]
     rows = []
     for name, (steps, width, step, stands, missing) in FACTS.items():
-        numbers = [f"{steps:,} × {width}", step, str(PLANS[name][0]), f"{missing:g} %"]
+        numbers = [f"{steps:,} × {width}", step, str(plan(name, full)[0]), f"{missing:g} %"]
         rows.append([name, stands, CATALOGUE[name].licence, *numbers])
     return grid(head, rows, words=3)

@@ -7,7 +7,9 @@ import pytest
 import torch
 from scipy.stats import sem, t
 
+from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
+from experiments import forecast_sources as fs
 from experiments import forecast_tables as ft
 from experiments import forecast_verdicts as fv
 from experiments.forecast import backbones, metrics, missing, neurons
@@ -17,10 +19,11 @@ from fptlib import Sequential, solve, ts_lif
 from fptlib.data import results
 from fptlib.data.catalogue import CATALOGUE
 
-RECORDS = {name: results(name) for name in (ft.SMALL, ft.FULL)}
-TABLE = fc.Table(RECORDS[ft.SMALL]["records"])
+RECORDS = fs.stored()
+SOURCES = fs.sources(RECORDS)
+TABLE = SOURCES.small
 SCORED = [row for record in RECORDS.values() for row in record["records"] if row["r2"] is not None]
-SMALL = [row for row in RECORDS[ft.SMALL]["records"] if row["r2"] is not None]
+SMALL = [row for row in RECORDS[fs.SMALL]["records"] if row["r2"] is not None]
 SIX_DIGITS = 1e-3  # the file keeps six digits; 1 - R2 loses at most three of them where R2 is near one
 EXACT = 1e-9  # float64 sums in another order
 
@@ -53,7 +56,7 @@ def test_prp_one_constant_on_made_data():
 
 
 def test_prp_one_constant_in_every_column_of_the_record():
-    columns = {}
+    columns = {}  # timing runs score the same test part
     for row in SCORED:
         key = row["dataset"], row["masked"], row["horizon"], row["lookback"]
         columns.setdefault(key, []).append(row["rse"] ** 2 / (1 - row["r2"]))
@@ -201,14 +204,21 @@ def test_tables_are_the_record():
 
 
 def test_naive_rows_stand_in_every_column_with_the_same_gaps():
-    columns = {(r["dataset"], r["masked"], r["horizon"], r["missing"], r["mechanism"], r["imputation"]) for r in SMALL}
-    for dataset, masked, horizon, *gap in columns:
-        for name in fc.NAIVE:
-            assert table_cell(dataset, horizon, name, gap, masked), (dataset, masked, horizon, gap, name)
+    for table in {id(t): t for t in (SOURCES.main, SOURCES.small)}.values():
+        for dataset, masked, horizon, *_, share, mechanism, imputation in table.rows:
+            for name in fc.NAIVE:
+                gap = share, mechanism, imputation
+                assert table.cell(dataset, horizon, "naive", name, gap, masked), (dataset, masked, horizon, gap, name)
 
 
-def table_cell(dataset, horizon, name, gap, masked):
-    return TABLE.cell(dataset, horizon, "naive", name, tuple(gap), masked)
+def test_the_grid_that_decides_is_complete_enough():
+    """Every set, the same seeds and horizons on each: intervals over sets compare like with like."""
+    found = {}
+    for row in SOURCES.main.trainings():
+        found.setdefault(row["dataset"], set()).add((row["backbone"], row["neuron"], row["horizon"], row["seed"]))
+    assert set(found) == set(fc.SETS) and len({frozenset(runs) for runs in found.values()}) == 1
+    assert len({row["seed"] for row in SOURCES.main.trainings()}) >= 3
+    assert len({row["lookback"] for row in SOURCES.main.trainings()}) == 1
 
 
 def test_facts_of_the_sets():
@@ -275,36 +285,65 @@ def test_a_verdict_follows_the_rule(shift, word):
     assert text.startswith(f"**Verdict: {word} (free), {word} (stable).**")
 
 
-def test_sentences_about_the_record():
-    """What the page says in words of its own."""
+def test_verdicts_over_sets_are_students():
+    """The numbers behind the first claim, by another route: means by hand, the interval by SciPy."""
+    errors = {}
+    for row in SOURCES.main.trainings():
+        if row["r2"] is not None:
+            place = row["dataset"], row["backbone"], row["horizon"], row["seed"]
+            errors.setdefault(row["neuron"], {})[place] = math.log(1 - row["r2"])
+    for neuron, name in claims.NEURONS.items():
+        cells = {}
+        for place, value in errors[neuron].items():
+            if place in errors["lif"]:
+                cells.setdefault(place[:3], []).append(value - errors["lif"][place])
+        means = [np.mean([np.mean(v) for k, v in cells.items() if k[0] == dataset]) for dataset in fc.SETS]
+        low, high = t.interval(0.95, len(means) - 1, np.mean(means), sem(means))
+        word, shown = claims.claims(SOURCES.main)["better than LIF"][name]
+        assert word == ("for" if high < 0 else "against" if low > 0 else "open")
+        ends = [float(v.replace("−", "-")) for v in shown.split("[")[1].rstrip("] %").split(", ")]
+        assert ends == pytest.approx([100 * math.expm1(low), 100 * math.expm1(high)], abs=0.051)
+
+
+def test_eight_intervals():
+    assert sum(map(len, claims.claims(SOURCES.main).values())) == 8 and round(1 - 0.95**8, 2) == 0.34
+
+
+def test_sentences_about_the_small_grid():
+    """What its own outcome is, as the page says it while it decides, and beside the full grid afterwards."""
     for neuron in fc.NEURONS:  # no network reaches the linear AR
         cells = fc.compare(TABLE, neuron, "ridge")[1]
         assert len(cells) == 10 and min(cells.values()) > 0
-    for neuron in (
-        fv.FREE,
-        fv.STABLE,
-    ):  # open; stability costs nothing that can be seen; memory is shorter than at the start
+    for neuron in claims.NEURONS:  # open; stability costs nothing that can be seen; memory is shorter than at the start
         assert fc.decided(fc.compare(TABLE, neuron, "lif")[0].values()) == "open"
-        memories = [fc.memory(r["radius"]) for r in fv.trained(TABLE, neuron)]
+        memories = [fc.memory(r["radius"]) for r in claims.trained(TABLE, neuron)]
         assert np.median([m for m in memories if m]) < 11.8 / 2
-    assert fc.decided(fc.compare(TABLE, fv.STABLE, fv.FREE)[0].values()) == "open"
+    assert fc.decided(fc.compare(TABLE, claims.STABLE, claims.FREE)[0].values()) == "open"
     assert fv.horizon_verdict(TABLE).startswith("**Verdict: open.**")
-    assert fv.missing_verdict(TABLE).startswith("**Verdict: open.** No interval")
-    steps = {
-        (r["backbone"], r["neuron"], r["solver"]): r["step_ms"]
-        for r in fc.Table(RECORDS[ft.FULL]["records"]).timing
-        if r["seed"] == 0
-    }
-    ratios = [steps[b, n, "loop"] / steps[b, n, "exact"] for b, n, s in steps if s == "exact"]
-    assert (
-        len(ratios) == 15 and min(ratios) > 5 and not any(row["diverged"] for row in SMALL if row["seed"] is not None)
+    assert fv.missing_verdict(TABLE).startswith("**Verdict: open.**") and "none excludes zero" in fv.missing_verdict(
+        TABLE
     )
+    assert not any(row["diverged"] for row in SMALL if row["seed"] is not None)
     for name in fc.SETS:  # 4 to 10 short epochs, about 800 updates, batches of about 128 rows
         every, batch, epochs = PLANS[name]
         width = FACTS[name][1]
         assert 4 <= epochs <= 10 and 110 <= batch * width <= 170
         steps = int(FACTS[name][0] * 0.7) - 72
         assert 700 < (len(range(0, steps + 1, every)) // batch) * epochs < 860
-    one_seed = [r for r in RECORDS[ft.FULL]["records"] if not fc.is_timing(r)]
-    assert {r["dataset"] for r in one_seed} == {"pjm"} and {r["seed"] for r in one_seed} == {0, None}
     assert {r["seed"] for r in SMALL} == {0, 1, 2, None} and {r["backbone"] for r in SMALL} == {"gru", "naive"}
+
+
+def test_sentences_about_speed():
+    ratios = fv.gains(SOURCES.speed)
+    assert len(ratios) == 15 and min(ratios.values()) > 2
+    timed = [row for row in SOURCES.speed.timing if row["params"]]
+    assert {row["lookback"] for row in timed} == {168} and not any(row["replayed"] for row in timed)
+
+
+def test_the_part_of_the_full_grid_is_what_the_page_says():
+    if SOURCES.part is None:
+        assert SOURCES.full
+        return
+    one_seed = list(SOURCES.part.trainings())
+    assert {r["dataset"] for r in one_seed} == {"pjm"} and {r["seed"] for r in one_seed} == {0}
+    assert 18000 < min(r["params"] for r in one_seed if r["horizon"] == 24)

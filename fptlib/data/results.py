@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+from fptlib.data.compact import expanded
+
 CHECKOUT = Path(__file__).resolve().parents[2] / "experiments" / "results"
 INSTALLED = Path(__file__).resolve().parent / "measured"  # setup.py copies them there when it builds a wheel
 
@@ -32,4 +34,4 @@ def results(name):
         raise FileNotFoundError(
             f"results({name!r}): {folder.name}/ has {known or 'no results'}; choose one of these, or run its script in a checkout."
         )
-    return json.loads(path.read_text())
+    return expanded(json.loads(path.read_text()))

@@ -1,0 +1,244 @@
+"""Paragraphs of the chapter on forecasting that depend on which grid has run; every number in them is read from a record."""
+
+from experiments import forecast_claims as claims
+from experiments import forecast_compare as fc
+from experiments import forecast_verdicts as fv
+from experiments.forecast_columns import column_table
+from experiments.forecast_small import LOOKBACK, RATE
+from experiments.forecast_sources import FULL, PARTIAL, SMALL
+from experiments.forecast_words import BACKBONES, FACTS, amount, listed, plan, settings
+
+PLANNED = len(fc.SETS) * len(fc.BACKBONES) * len(fc.NEURONS) * len(fc.HORIZONS) * 3  # trainings of the full grid
+
+
+def extent(table):
+    """What a grid holds, in words: sets, backbones, neurons, horizons, seeds."""
+    rows = list(table.trainings())
+    seeds, neurons = {r["seed"] for r in rows}, {r["neuron"] for r in rows}
+    backbones = table.backbones()
+    count = lambda n, word: f"{amount(n)} {word}{'' if n == 1 else 's'}"
+    parts = [count(len(table.sets()), "set"), count(len(neurons), "neuron"), count(len(seeds), "seed")]
+    names = listed(BACKBONES[b] for b in backbones)
+    return ", ".join(
+        [*parts, f"{count(len(backbones), 'backbone')} ({names})", f"horizons {listed(map(str, table.horizons()))}"]
+    )
+
+
+def size(table):
+    """Learned numbers of the networks at horizon 24, rounded to hundreds: "1,700" or "6,100 to 6,900"."""
+    found = sorted(round(r["params"], -2) for r in table.trainings() if r["horizon"] == 24)
+    return f"{found[0]:,}" if found[0] == found[-1] else f"{found[0]:,} to {found[-1]:,}"
+
+
+def window(table):
+    """Steps of a window, one number for all sets compared."""
+    (found,) = {r["lookback"] for r in table.trainings()}
+    return found
+
+
+def updates(full):
+    """Fewest and most updates of a training over the sets, at horizon 24."""
+    found = []
+    for name, (steps, *_rest) in FACTS.items():
+        every, batch, epochs = plan(name, full)
+        look = settings(name)["data"]["lookback"] if full else LOOKBACK
+        windows = len(range(0, int(steps * 0.7) - look - 24 + 1, every))
+        found.append(windows // batch * epochs)
+    return min(found), max(found)
+
+
+def what_has_run(s):
+    """The box at the top."""
+    small = (
+        f"the *small grid* (`{SMALL}.json`, one CPU): {extent(s.small)}; windows of {window(s.small)} steps, about {size(s.small)} "
+        f"learned numbers, about 800 updates. The GRU type was chosen because there the neuron is the only memory. The commands, with "
+        "their commits, are in its header; together they took three quarters of an hour on two cores."
+    )
+    if s.full:
+        rows = list(s.main.trainings())
+        lost, head = sum(bool(r["diverged"]) for r in rows), s.heads["main"]
+        whole = f"all {PLANNED:,} trainings" if len(rows) >= PLANNED else f"{len(rows):,} of {PLANNED:,} trainings"
+        end = (
+            "None diverged"
+            if not lost
+            else f"{lost} diverged and {'is' if lost == 1 else 'are'} counted in {'its' if lost == 1 else 'their'} row"
+        )
+        paragraphs = [
+            f"**Run, and the ground of the verdicts:** the *full grid* (`{FULL}.json`, {head['device']}): {extent(s.main)}; windows of "
+            f"{window(s.main)} steps, {size(s.main)} learned numbers at horizon 24; {whole}. {end}.",
+            f"**Beside it:** {small} It was run first and stands as a second result; where the two agree is said {{ref}}`at the end <sec-beside>`.",
+        ]
+    else:
+        part = list(s.part.trainings())
+        paragraphs = [
+            f"**Run, and the ground of the verdicts:** {small}",
+            f"**Run in part:** of the full grid (`{PARTIAL}.json`, {s.heads['part']['device']}; windows of {window(s.part)} steps, three "
+            f"backbones, about 20,000 learned numbers) only PJM, {len(part)} trainings with **one seed**. It is shown as what it is, and no "
+            "verdict rests on it. The timings are complete.",
+            "**Not run yet:** the full grid on the other sets and seeds (configs `forecast-*.toml`). When it has run, one command writes "
+            "these tables anew.",
+        ]
+    text = "\n\n".join(paragraphs)
+    return (
+        f"```{{admonition}} What has been run{'' if s.full else ', and what not yet'}\n:class: important\n\n{text}\n```"
+    )
+
+
+def how_trained(s):
+    """Below the table of budgets."""
+    low, high = updates(s.full)
+    if s.full:
+        plans = [plan(name, True) for name in fc.SETS]
+        rates = {settings(name)["train"]["rate"] for name in fc.SETS}
+        batches = sorted({batch for _, batch, _ in plans})
+        epochs = sorted(epochs for _, _, epochs in plans)
+        how = (
+            f"Adam, rate {listed(map(str, sorted(rates)))} falling along a cosine, {listed(map(str, batches), 'or')} windows a batch, gradient norm "
+            f"clipped at 1, {epochs[0]} to {epochs[-1]} epochs"
+        )
+        rest = f"with {round(low, -1):,} to {round(high, -1):,} updates in all"
+    else:
+        how = f"Adam, rate {RATE} falling along a cosine, batches of about 128 rows (windows × channels), gradient norm clipped at 1, 4 to 10 short epochs"
+        rest = "with about 800 updates in all"
+    steps = window(s.main) + 1
+    return (
+        "The ordinary GRU spends its budget on recurrence and is narrower. "
+        f"{how} {rest}, weights of the best validation error; the same for all, tuned for none. The linear AR has ${steps}H$ numbers, "
+        f"{24 * steps:,} at $H = 24$. Training is always on **complete** windows; gaps come at test time only."
+    )
+
+
+def by_backbone(s, table_of):
+    """Claim one, backbone by backbone, where there is more than one."""
+    if len(s.main.backbones()) < 2:
+        return (
+            "In the GRU type a difference between neurons cannot be hidden, or made up for, by convolutions or attention. Whether it is "
+            "the same in the other two backbones this grid does not say."
+        )
+    return (
+        "The same, backbone by backbone. In the GRU type the neuron is the only memory, and a difference between neurons cannot be "
+        "hidden, or made up for, by convolutions or attention; in the other two it can.\n\n" + table_of(s.main)
+    )
+
+
+def how_timed(s):
+    """What the table of times is about."""
+    rows = [r for r in s.speed.timing if r["params"]]
+    weights = sorted(round(r["params"], -2) for r in rows)
+    runs = s.heads["speed"].get("runs") or [s.heads["speed"]]
+    devices = listed(sorted({runs[r.get("run", 0)]["device"] for r in rows}))
+    shared = max(r.get("shared", 1) for r in rows)
+    alone = "alone on it" if shared == 1 else f"{shared} at a time on it"
+    loops = {(r["backbone"], r["neuron"]) for r in rows if r["solver"] == "loop"}
+    gap = {(r["backbone"], r["neuron"]) for r in rows} - loops
+    return (
+        f"One training step of the PJM forecasters (windows of {rows[0]['lookback']} steps, horizon 24, 128 windows of 10 channels, "
+        f"{weights[0]:,} to {weights[-1]:,} learned numbers) on one {devices}, {alone}, as plain PyTorch runs it, and two epochs end to "
+        "end. An exact training that is the first of its process also pays for the compilation of the kernels."
+        + (f" {amount(len(gap)).capitalize()} loops have not been timed (–)." if gap else "")
+    )
+
+
+def what_survives(s):
+    """The table of verdicts, and what may be read from it."""
+    grids = {"full": s.main, "small": s.small} if s.full else {"small": s.main}
+    table = claims.survives_table(grids)
+    words = [word for claim in claims.claims(s.main).values() for word, _ in claim.values()]
+    if "open" not in words:
+        return table
+    seeds = amount(len({r["seed"] for r in s.main.trainings()}))
+    more = "more sets" if s.full else "the full grid, and more sets"
+    return (
+        f"{table}\n\n*Open* is not *no*. It says that {amount(len(s.main.sets()))} sets, {seeds} seeds and networks of this size cannot "
+        f"tell. What would: {more}."
+    )
+
+
+def numbers_head(s):
+    """Above the tables of every set."""
+    others = [str(h) for h in s.main.horizons() if h != 24]
+    word = "horizon" if len(others) == 1 else "horizons"
+    return (
+        f"The {'full' if s.full else 'small'} grid, one table for each set, at horizon 24; {word} {listed(others)}, and horizon 24 with "
+        "40 % of the input removed in blocks, are folded away (and left out of the PDF edition)."
+    )
+
+
+def other_grid(s):
+    """The grid that does not decide: what has run of the full one, or the small one beside it."""
+    if not s.full:
+        steps = "some 330 updates"
+        return (
+            f"### What has run of the full grid\n\nPJM, windows of {window(s.part)} steps, about 20,000 learned numbers, **one seed**, {steps}. "
+            f"No bar over seeds, no verdict.\n\n{column_table(s.part, 'pjm', s.part.horizons('pjm'))}"
+        )
+    found = claims.agreement(s.main, s.small)
+    total = sum(map(len, found.values()))
+    name = lambda pairs: listed(
+        f"{sentence} ({' and '.join(n for s, n in pairs if s == sentence)})"
+        for sentence in dict.fromkeys(s for s, _ in pairs)
+    )
+    lines = [
+        f"Of the {total} verdicts (four sentences, free and stable) the two grids give the same in {len(found['same'])}."
+    ]
+    if found["one open"]:
+        lines.append(f"One of the two does not decide: {name(found['one open'])}.")
+    lines.append(
+        f"They contradict each other: {name(found['opposite'])}."
+        if found["opposite"]
+        else "In none do they contradict each other."
+    )
+    signs = [
+        (one, two)
+        for one in (claims.FREE, claims.STABLE)
+        for two in ("lif", "plif", "tc-lif")
+        if claims.mean_of(s.main, one, two) * claims.mean_of(s.small, one, two) > 0
+    ]
+    lines.append(
+        f"The mean change of error against LIF, PLIF and TC-LIF has the same sign in {len(signs)} of 6 comparisons, whatever its interval."
+    )
+    return (
+        "(sec-beside)=\n### The small grid beside the full one\n\nShorter windows, smaller networks, one backbone, another learning rate, the same "
+        "sets, cuts, masks and seeds: not a repetition, but a second look at the same questions.\n\n" + "\n".join(lines)
+    )
+
+
+def not_tested(s):
+    """What the chapter leaves out."""
+    first = (
+        []
+        if s.full
+        else [
+            "The full grid: longer windows, larger networks, two more backbones, on all sets with several seeds. See the box at the top."
+        ]
+    )
+    rest = [
+        "The papers' own files, at their own length and width: the script takes them (`file = ...` in a config); these tables do not contain them.",
+        "Tuning. One learning rate for all neurons favours whoever likes it. The stable map moves its decays more slowly at the same rate "
+        "(chapter {ref}`ch-frequency`).",
+        "Training *with* gaps.",
+        "Whether two time scales, where they are found, are what makes the forecast better.",
+        "Energy. Firing rates are given; no energy is computed from them.",
+        f"More than {amount(len(s.main.sets()))} sets. The intervals say what that costs.",
+    ]
+    return "\n".join(f"- {line}" for line in first + rest)
+
+
+def summary(s):
+    """The last section."""
+    found = claims.claims(s.main)
+    side = lambda sentence: fv.joined({name: word for name, (word, _) in found[sentence].items()})
+    told = {"several time scales": "several time scales, low split from high"}
+    says = "; ".join(f"*{told.get(sentence, sentence)}*: {side(sentence)}" for sentence in found)
+    price = {"better": "lowers the error", "worse": "costs accuracy", "open": "costs nothing that can be seen"}
+    stable = price[claims.word(fc.compare(s.main, claims.STABLE, claims.FREE)[0].values())]
+    lines = [
+        r"$\mathrm{RSE}^2/(1-R^2)$ is a constant of the column: one metric in two dresses, and a test for mixed tables.",
+        'Pooling forgives levels; per-channel scores do not. Zeros that mean "not measured" flatter whoever repeats them.',
+        "Persistence, seasonal naive and a linear AR stand in every table, with the same gaps as the networks.",
+        "Comparisons are ratios of errors, paired by seed, with an interval over sets.",
+        f"On the {'full' if s.full else 'small'} grid: {says}. Keeping the neuron stable {stable}; {fv.ridge_sentence(s.main)}.",
+        f"On a GPU the exact parallel solver makes a training step of these forecasters {fv.gain(s.speed)} times as fast as the loop does; on "
+        "one CPU thread there is nothing to gain.",
+    ]
+    return "\n".join(f"- {line}" for line in lines)

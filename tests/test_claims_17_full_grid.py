@@ -1,0 +1,186 @@
+"""The chapter on forecasting when the full grid is there: a small made grid goes through storing, reading, tables and verdicts."""
+
+import json
+import math
+from itertools import product
+
+import numpy as np
+import pytest
+import torch
+
+from experiments import forecast_claims as claims
+from experiments import forecast_compact as compact
+from experiments import forecast_compare as fc
+from experiments import forecast_sources as fs
+from experiments import forecast_tables as ft
+from experiments import forecast_verdicts as fv
+from experiments import record
+from fptlib import theory
+from fptlib.data.compact import expanded
+from fptlib.data.results import CHECKOUT
+
+HORIZONS, SHARES, KAPPA = (6, 24), (0.4, 0.8), 1.05
+HEAD = dict.fromkeys(record.HEADER, "made for a test") | {"versions": {}, "shared": 8}
+OUTCOMES = {"for": -0.2, "against": 0.2, "open": 0.0}
+
+
+def report(generator, scales):
+    """A stable layer; ``scales``: low-pass dendrite and high-pass soma with positive decays."""
+    a, b = ((0.88, 0.02), (0.39, -1.5)) if scales else ((0.5 + 0.1 * generator.random(), 0.4), (0.0, 0.0))
+    found = theory.ts_lif_stability(*(torch.tensor(v, dtype=torch.float64) for v in (*a, *b)))
+    return {"a": list(a), "b": list(b), "gaps": found.gaps.tolist(), "radius": found.radius.item(), "rates": [0.1, 0.2]}
+
+
+def scores(error, channels, generator):
+    each = [error * math.exp(abs(0.1 * generator.normal())) for _ in range(channels)]
+    found = {"r2": 1 - error, "rse": math.sqrt(KAPPA * error), "mae": math.sqrt(error), "column_constant": KAPPA}
+    found |= {"r2_per_channel": [1 - e for e in each], "rse_per_channel": [math.sqrt(KAPPA * e) for e in each]}
+    return found | {"r2_interval": [0.9 - error, 1.05 - error]}
+
+
+def runs(shift):
+    """One list of records for each run; ``shift`` is what TS-LIF does to log errors, more at a long horizon and with gaps."""
+    generator = np.random.default_rng(0)
+    sets = [(name, True) for name in fc.SETS] + [("metr-la", False), ("metr-la-week", True)]
+    gaps = list(product(SHARES, fc.MECHANISMS, ("honest", "papers")))
+    for number, (dataset, masked) in enumerate(sets):
+        own = shift + (0.002 if shift else 0.1) * (-1) ** number
+        for horizon, place, seed in product(HORIZONS, ("naive", *fc.BACKBONES), (0, 1)):
+            if place == "naive" and seed or (not masked and horizon != 24):
+                continue
+            for neurons in [fc.NAIVE] if place == "naive" else [(n,) for n in fc.NEURONS]:
+                network, rows = place != "naive", []
+                cells = [fc.COMPLETE] + (gaps if horizon == 24 and masked and dataset in fc.SETS else [])
+                lost = (dataset, place, neurons[0], seed, horizon) == ("pjm", "tcn", "ts-lif", 1, 6)
+                for neuron, (share, mechanism, how) in product(neurons, cells):
+                    ts = own * (1 + math.log(horizon / 6) + 2 * share) if neuron.startswith("ts") else 0
+                    row = {"dataset": dataset, "part": "the end", "what": "made", "backbone": place, "neuron": neuron}
+                    row |= {
+                        "horizon": horizon,
+                        "seed": seed if network else None,
+                        "lookback": 12 if "week" in dataset else 168,
+                    }
+                    row |= {"masked": masked, "statistics": "train", "solver": "exact", "missing": share}
+                    row |= {
+                        "mechanism": mechanism,
+                        "imputation": how,
+                        "params": 6000 if network else None,
+                        "train_s": 1.0,
+                    }
+                    error = math.exp(-1 + ts + share + 0.002 * generator.normal())
+                    row |= (
+                        dict.fromkeys(("r2", "rse", "mae", "r2_per_channel")) if lost else scores(error, 4, generator)
+                    )
+                    if network:
+                        layers = [report(generator, shift < 0)] if neuron.startswith("ts") else None
+                        row |= {
+                            "neurons": layers,
+                            "width": 8,
+                            "step_ms": 1.0,
+                            "epochs": 2,
+                            "diverged": lost,
+                            "replayed": True,
+                        }
+                    rows.append(row)
+                if network:
+                    log = {"loss": 1.0, "val": -1.0, "train_s": 1.0}
+                    log |= {"neurons": json.dumps(rows[0]["neurons"])} if rows[0]["neurons"] else {}
+                    rows[0]["curve"] = [{"epoch": e} | log for e in range(2)]
+                yield f"{dataset}_{masked}_{horizon}_{place}_{neurons[0]}_{seed}", rows
+
+
+@pytest.fixture(scope="module", params=OUTCOMES)
+def outcome(request, tmp_path_factory):
+    """(word, folder of runs, stored file) of a made grid."""
+    folder = tmp_path_factory.mktemp(request.param)
+    (folder / "runs").mkdir()
+    for name, rows in runs(OUTCOMES[request.param]):
+        record.write(folder / "runs" / f"{name}.json", rows, record.FORECASTING, HEAD)
+    compact.merge(sorted((folder / "runs").glob("*.json")), folder / "forecasting.json")
+    return request.param, folder / "runs", folder / "forecasting.json"
+
+
+@pytest.fixture
+def contents(outcome):
+    return fs.stored() | {fs.FULL: expanded(json.loads(outcome[2].read_text()))}
+
+
+def test_nothing_is_lost_by_storing_without_repetitions(outcome, tmp_path):
+    word, folder, path = outcome
+    if word != "for":  # the same code whatever the numbers
+        assert path.stat().st_size > 0
+        return
+    record.merge(sorted(folder.glob("*.json")), tmp_path / "flat.json", "merge")
+    flat = json.loads((tmp_path / "flat.json").read_text())["records"]
+    name = lambda row: json.dumps([row.get(key) for key in record.KEYS[record.FORECASTING]])
+    found = {name(row): row for row in expanded(json.loads(path.read_text()))["records"]}
+    assert found == {name(row): compact.lean(row) for row in flat} and len(found) == len(flat)
+    assert path.stat().st_size < 0.4 * (tmp_path / "flat.json").stat().st_size
+    for row in flat:
+        record.check(found[name(row)], record.FORECASTING)
+        for score in compact.SCORES:
+            assert found[name(row)].get(score) == row.get(score)
+        for score in ("r2", "rse"):
+            medians = [fc.channels(each, score) for each in (found[name(row)], row)]
+            assert medians[0] == (medians[1] and pytest.approx(medians[1], rel=1e-3))
+    compact.merge([path], tmp_path / "again.json")
+    assert json.loads((tmp_path / "again.json").read_text())["records"] == json.loads(path.read_text())["records"]
+
+
+def test_a_file_grows_by_merging_itself_with_new_runs(outcome, tmp_path):
+    _, folder, path = outcome
+    parts = sorted(folder.glob("etth1_True_24_*_1.json"))
+    first = [part for part in sorted(folder.glob("etth1_True_24_*.json")) if part not in parts]
+    whole = compact.merge([*first, *parts], tmp_path / "whole.json")
+    compact.merge(first, tmp_path / "first.json")
+    name = lambda row: json.dumps([row.get(key) for key in record.KEYS[record.FORECASTING]])
+    grown = compact.merge([tmp_path / "first.json", *parts], tmp_path / "first.json")
+    assert {name(r): r for r in grown} == {name(r): r for r in whole}
+
+
+def test_verdicts_follow_the_numbers_of_the_full_grid(outcome, contents):
+    word = outcome[0]
+    sources = fs.sources(contents)
+    assert sources.full and sources.part is None and sources.main is not sources.small
+    found = claims.claims(sources.main)
+    for sentence in ("better than LIF", "long dependencies", "robust to missing data"):
+        assert {side for side, _ in found[sentence].values()} == {word}, sentence
+    scales = {side for side, _ in found["several time scales"].values()}
+    assert scales == {"for" if word == "for" else "against"}
+    texts = [fv.lif_verdict(sources.main), fv.horizon_verdict(sources.main), fv.missing_verdict(sources.main)]
+    starts = {
+        "for": ("better (free), better (stable)", "grows", "more robust"),
+        "against": ("worse (free), worse (stable)", "shrinks", "less robust"),
+        "open": ("open (free), open (stable)", "open", "open"),
+    }
+    for text, start in zip(texts, starts[word]):
+        assert text.startswith(f"**Verdict: {start}.**")
+    agreed = claims.agreement(sources.main, sources.small)
+    assert sum(map(len, agreed.values())) == 8 and not (word == "open" and agreed["opposite"])
+
+
+def test_the_page_is_rewritten_whole(outcome, contents):
+    text = ft.PAGE.read_text(encoding="utf-8")
+    page = ft.page_with_tables(text, contents)
+    for words in (
+        "`forecasting.json`",
+        "(sec-beside)=",
+        "RSE per channel",
+        "One week of METR-LA",
+        "backbone by backbone",
+    ):
+        assert words in page, words
+    for words in ("not yet", "has run of the full grid", "no verdict rests"):
+        assert words not in page, words
+    assert "(1\u00a0of\u00a02\u00a0diverged)" in page and "nan" not in page
+    assert "None" not in page.replace("None stated", "").replace("None diverged", "").replace('"None stated"', "")
+    assert ft.page_with_tables(page, contents) == page
+    small_only = {name: content for name, content in contents.items() if name != fs.FULL}
+    if not (CHECKOUT / f"{fs.FULL}.json").is_file():
+        assert ft.page_with_tables(page, small_only) == text
+
+
+def test_the_source_is_chosen_by_the_file(tmp_path):
+    assert set(fs.stored(tmp_path)) == set()
+    (tmp_path / f"{fs.SMALL}.json").write_text("{}")
+    assert set(fs.stored(tmp_path)) == {fs.SMALL}
