@@ -117,6 +117,7 @@ def test_exm_stalled_rounding(decay, x, count):
         v = np.nextafter(v, np.float32(1))
         fixed += [v] if np.float32(decay * v) + x == v else []
     assert len(fixed) == count
+    assert fixed[-1] - fixed[0] <= 2 * np.spacing(fixed[-1]) / (1 - decay)  # how far apart two copies can stall
     assert np.float32(0.5) in fixed and np.nextafter(np.float32(0.5), np.float32(1)) in fixed
 
 
@@ -273,6 +274,27 @@ def test_thm_next_spike_pointers():
                 v0 = torch.tensor([float(v) for v in starts], dtype=torch.float64)
                 found = solve(neuron, x, SpikePointers(verify=False), v0=v0)
                 assert found.spikes.T.int().tolist() == wanted
+
+
+def test_thm_next_spike_pointers_where_only_the_loop_rounds_to_a_tie():
+    """-1/8, silence, then the threshold: 1 - 2^-63 is rounded up by the loop; the tree and real arithmetic stay silent."""
+    x = [Fraction(-1, 8)] + [Fraction(0)] * 59 + [Fraction(1)]
+    assert not any(lif_rational(x, Fraction(1, 2), reset="hard")[0])
+    for dtype in (torch.float32, torch.float64):
+        train = torch.tensor([float(p) for p in x], dtype=dtype)[:, None]
+        loop, tree, proved = (
+            solve(lif(0.5, reset="hard"), train, s).spikes
+            for s in (Sequential(), SpikePointers(verify=False), SpikePointers())
+        )
+        assert loop.sum() == loop[60] == 1 and tree.sum() == 0 and torch.equal(proved, loop)
+
+
+def test_thm_next_spike_pointers_reads_an_underflowed_tie_as_a_spike():
+    """g = 2^-256 is 0 in float32 and the node behind it starts with a tie: 0 / 0 means that whatever enters fires."""
+    x = torch.zeros(512, 1)
+    x[256] = 1.0
+    found = solve(lif(0.5, reset="hard"), x, SpikePointers(verify=False)).spikes
+    assert found.flatten().nonzero().flatten().tolist() == [256]
 
 
 def test_thm_next_spike_pointers_depth():
