@@ -1,7 +1,10 @@
 """Chapter 11: the pair as one row and one triangular system; loop gain, sweeps and their order, judged by plain loops."""
 
+import json
+import re
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -167,6 +170,19 @@ def test_thm_two_comp_sweeps_shorter_bound_is_false():
     assert reach > 2.99 and tempting < 0.009
     tail = 3 * scipy.stats.nbinom.cdf(11 - 1, 1, 0.5)
     assert abs(float(reach) - tail) < 1e-12
+    # The sweep itself: every membrane on the threshold, spikes 1/2, the guess off by E_0 at every step.
+    f, off = lambda u: 1 / (1 + np.exp(-12 * (u - 1))), 1e-7
+    A = np.tril(0.5 ** np.abs(np.subtract.outer(np.arange(12), np.arange(12))), -1)
+    B = 1 + A @ np.full(12, 0.5)
+    error = f(B - A @ np.full(12, 0.5 + off)) - 0.5
+    assert abs(error[11] / off + tail) < 1e-4  # first order in E_0
+
+
+def test_thm_two_comp_sweeps_loop_gain_is_a_sum_and_not_a_matter_of_stability():
+    """A dendrite that grows (a_1 = 1.2) beside a soma that does not hear it, g_1 = 0: unstable, and the gain is finite."""
+    M, G = theory.transition(1.2, 0.3, 0.0, 0.0).numpy(), np.array([[0.0, 0.0], [0.0, 0.3]])
+    sums = [np.abs(np.linalg.matrix_power(M, m) @ G).sum(1).max() for m in range(60)]
+    assert sum(sums) == pytest.approx(0.3 / 0.7)
 
 
 def test_prp_loop_gain():
@@ -216,6 +232,36 @@ def test_prp_two_comp_order_fails_from_zero_and_for_mixed_signs():
     for signs in product((1, -1), repeat=2):
         D = np.diag(np.tile(signs, 4))
         assert (D @ F @ D).min() < 0
+
+
+@pytest.mark.parametrize(("order", "amounts", "T", "exists"), [
+    ("paper", (1.0, 1.0), 3, False), ("released", (1.0, 1.0), 3, False), ("released", (1.0, 1.0), 2, False),
+    ("paper", (1.0, 0.0), 5, True), ("paper", (0.0, 1.0), 5, True), ("paper", (1.0, 1.0), 2, True),
+])  # fmt: skip
+def test_prp_two_comp_order_mixed_signs_need_both_resets_and_three_steps(order, amounts, T, exists):
+    """Part 4 and the hypotheses it cannot do without: opposite couplings, decays 1/2."""
+    pair = (0.5, 0.5, 0.3, -0.3)
+    F = blocks(theory.transition(*pair).numpy(), theory.reset_matrix(*pair, amounts, order).numpy(), T)
+    signed = [np.tile(signs, T) for signs in ((1, 1), (1, -1))]
+    assert any((d[:, None] * F * d >= -ROUND_OFF).all() for d in signed) == exists
+
+
+def test_numbers_of_the_page_are_those_of_the_notebook():
+    root = Path(__file__).resolve().parents[1]
+    page = (root / "book" / "11-two-compartments.md").read_text(encoding="utf-8")
+    cells = json.loads((root / "notebooks" / "11-two-compartments.ipynb").read_text(encoding="utf-8"))["cells"]
+    printed = "\n".join("".join(o.get("text", "")) for c in cells for o in c.get("outputs", []))
+    rows = re.findall(r"^\| (\d) \| \**([\d.]+) %\** \| \**([\d.]+) %\** \|$", page, re.M)
+    assert [row[0] for row in rows] == ["1", "2", "3", "6"]
+    for column, name in ((1, "LIF 0.5"), (2, "TS-LIF start")):
+        line = re.search(rf"^{name} +wrong spikes(.*)$", printed, re.M)[1]
+        assert re.findall(r": ([\d.]+) %", line) == [row[column] for row in rows]
+        median = re.search(r"median (\d+)", line)[1]
+        said = re.search(r"^\| exact from .* \| (\d+) \| (\d+) \|$", page, re.M)
+        assert said[column] == median
+    for phrase in ("43.1 % wrong spikes", "rates [0.163", "16 chunks, 3 rounds", "dependent steps 896"):
+        assert phrase in printed
+    assert "43 % wrong here" in page and "16 % of the steps" in page
 
 
 def test_prp_two_comp_order_is_what_the_library_certifies():
