@@ -1,6 +1,5 @@
 """`solve` on the Triton backend: the same trains and gradients as the torch backend, interpreted where there is no GPU."""
 
-import importlib.util
 import os
 
 import torch
@@ -9,6 +8,8 @@ if not torch.cuda.is_available():
     os.environ["TRITON_INTERPRET"] = "1"
 
 import pytest
+
+pytest.importorskip("triton", reason="Triton is a Linux package; the kernels need it")
 from test_exact_adjoint import NEURONS
 
 from fptlib import (
@@ -27,9 +28,6 @@ from fptlib import (
 
 RELATIVE = 1e-9  # float64; the two backends sum the backward recurrence in different orders
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
-needs_triton = pytest.mark.skipif(
-    importlib.util.find_spec("triton") is None, reason="Triton is a Linux package; the kernels need it"
-)
 
 
 def case(neuron, steps, count, dtype=torch.float64):
@@ -40,7 +38,6 @@ def case(neuron, steps, count, dtype=torch.float64):
     return move(x), move(state[0] if neuron.memory == 1 else state)
 
 
-@needs_triton
 @pytest.mark.parametrize("adjoint", [Exact(), Detached()])
 @pytest.mark.parametrize(
     "name", [name for name in NEURONS if name != "hard"]
@@ -164,7 +161,6 @@ def _moved(value):
     return torch.nn.Parameter(value.detach().to(DEVICE)) if isinstance(value, torch.nn.Parameter) else value
 
 
-@needs_triton
 def test_half_input_and_the_membrane_on_demand():
     x, _ = case(lif(), 40, 6, torch.bfloat16)
     a, b = (solve(lif(0.9), x, Replay(), backend=name) for name in ("torch", "triton"))
@@ -173,7 +169,6 @@ def test_half_input_and_the_membrane_on_demand():
     assert not b.membrane.requires_grad
 
 
-@needs_triton
 def test_the_backend_says_why_it_refuses():
     x = torch.ones(4, 2, device=DEVICE)
     undecayed = NeuronSpec("undecayed", ((0.5,),), (1.0,), ((1.0,),), (1.0,), ((0.0,),), jump=((-1.0,),))
@@ -195,7 +190,3 @@ def test_the_backend_says_why_it_refuses():
             solve(neuron, x, solver, backend="triton")
     with pytest.raises(ValueError, match="Unrolled"):
         solve(lif(), x, FixedPoint(3), adjoint=Unrolled(), backend="triton")
-
-
-def test_auto_on_a_cpu_never_interprets():
-    assert solve(lif(), torch.ones(4, 2)).backend == "torch"

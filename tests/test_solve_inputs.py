@@ -102,3 +102,8 @@ def test_a_state_that_overflows_is_a_status():
         solve(runaway, x, Sequential())
     run = solve(runaway, x, Sequential(), on_failure="return")
     assert run.status is fptlib.Status.NONFINITE
+
+
+def test_auto_on_a_cpu_never_interprets(monkeypatch):
+    monkeypatch.setenv("TRITON_INTERPRET", "1")
+    assert solve(lif(), torch.ones(4, 2)).backend == "torch"
