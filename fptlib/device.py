@@ -72,18 +72,18 @@ def _reset(spec):
     return "hard" if spec.hard[0] else "none" if not torch.is_tensor(amount) and amount == 0 else "soft"
 
 
-def kernel_run(spec, x, state, solver, adjoint):
+def kernel_run(spec, x, state, solver, adjoint, look=True):
     """Run the kernels on x [T, ...] (any floating dtype) from state [memory, ...].
 
-    ``state`` None is zero. Returns a `Run` and its trains with graph: spikes, membrane or a function that recomputes it, final
+    ``state`` None is zero; ``look`` False leaves the sweeps' changes uncounted, so that the host never waits. Returns a `Run` and its trains with graph: spikes, membrane or a function that recomputes it, final
     state; single channel axes are dropped, here rather than by views that a backward pass would have to undo. Book: ch-time
     """
     leaves = (x, *spec.tensors(), *(() if state is None else (state,)))
     wants = torch.is_grad_enabled() and any(t.requires_grad for t in leaves)
     if isinstance(solver, FixedPoint):
         if _free_resonator(spec) and not (wants and type(adjoint) not in (Exact, Detached, Truncated)):
-            return _resonance(spec, x, state, wants)
-        run = _swept(spec, x, state, solver)
+            return _resonance(spec, x, state, wants, look)
+        run = _swept(spec, x, state, solver, look)
         return run, _attached(spec, x, state, run, solver, adjoint if wants else None)
     known = kernel_surrogate(spec.surrogate)
     fused = known and type(adjoint) in (Exact, Detached)
@@ -141,7 +141,7 @@ def _two_states(spec, x, state, options):
     return spikes.squeeze(1) if spec.channels == 1 else spikes, *rest
 
 
-def _resonance(spec, x, state, wants):
+def _resonance(spec, x, state, wants, look):
     """One complex scan: without reset the first evaluation is the last, and all adjoints are its transpose."""
     pole, threshold = (spec.transition[0][0], spec.transition[1][0]), spec.threshold[0]
     if wants:
@@ -149,7 +149,7 @@ def _resonance(spec, x, state, wants):
         spikes = spike(u - threshold, spec.surrogate).to(x.dtype)
     else:
         spikes, final, report = kernels.complex_scan(x, pole, state, threshold=threshold)
-    residuals = (int(spikes.detach().sum()),) if may_look() else ()
+    residuals = (int(spikes.detach().sum()),) if look and may_look() else ()
     note = f"{report.reason} Without reset one evaluation is the fixed point."
     numbers = spikes.detach().to(final.dtype)[:, None]
     run = Run(numbers, None, final, 1, residuals, backend="triton", note=note, report=report)
@@ -162,11 +162,11 @@ def _both_parts(x, pole, state):
         return torch.stack([real, imag], dim=1)
 
 
-def _swept(spec, x, state, solver):
+def _swept(spec, x, state, solver, look):
     """All sweeps in one kernel, without graph."""
     start = None if state is None else state[0]
     if _free_resonator(spec):
-        run, (spikes, membrane, final) = _resonance(spec, x.detach(), state, False)
+        run, (spikes, membrane, final) = _resonance(spec, x.detach(), state, False, look)
         return Run(run.spikes, membrane(), final, 1, run.residuals, backend="triton", note=run.note, report=run.report)
     with torch.no_grad():
         wide = (
@@ -183,7 +183,7 @@ def _swept(spec, x, state, solver):
             membrane=True,
         )
         spikes, graded = done.spikes.to(done.membrane.dtype)[:, None], solver.slopes is not None
-        residuals = done.residuals if may_look() else ()
+        residuals = done.residuals if look and may_look() else ()
         run = finish(spec, done.membrane[:, None], spikes, solver.sweeps, residuals, graded)
     fields = (run.spikes, run.membrane, run.final_state, run.sweeps, run.residuals)
     return Run(*fields, graded=graded, backend="triton", note=f"{solver.sweeps} sweeps in one pass over time.")

@@ -87,7 +87,8 @@ class Solution:
         final_state: what the next window needs as its ``v0``, one step [...] or [D, ...] (with the last spikes where a jump
             is due, [D + P, ...]).
         sweeps: evaluations of the spike function, K (rounds for `Replay`, 1 for `Sequential`).
-        residuals: spikes changed by each sweep (none while a CUDA graph is being captured: nothing may be counted then).
+        residuals: spikes changed by each sweep (none while a CUDA graph is being captured,
+            when nothing may be counted, and none from the kernels with ``validate=False``).
         status: a `Status`; its value is a sentence.
         backend, solver: what ran, and why it was chosen (``note``).
 

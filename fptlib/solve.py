@@ -69,7 +69,7 @@ def solve(neuron, x, solver="auto", *, v0=None, adjoint=None, backend="auto", on
     if backend == "triton" and refused:
         raise ValueError(f"solve: backend='triton' came, but {refused} Use backend='torch', or 'auto' to choose.")
     if refused is None:
-        run, trains = kernel_run(spec, x, state, solver, adjoint)
+        run, trains = kernel_run(spec, x, state, solver, adjoint, validate)
         note = "asked for" if backend == "triton" else "auto: Triton kernels, as x is on a GPU"
         chosen = _REPLAY if solver == "auto" else solver
         return wrap(spec, x, state, chosen, note, run, trains, on_failure, validate)

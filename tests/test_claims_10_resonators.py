@@ -149,6 +149,25 @@ def test_prp_prf_neuron_fires_a_bounded_number_of_times(beta):
         decoupled_spike_bound(0.0, 2.0)
 
 
+def test_leaping_from_spike_to_spike():
+    # The paragraph after prp-prf-neuron: one round a spike, rounds bounded by the largest membrane, the bits of the rule.
+    u = oracle.leaky(np.abs(inputs(500, 40)), 0.9)
+    for beta in (0.3, 0.9, 1.0):
+        last, spikes, rounds = np.full(40, -1), np.zeros_like(u), 0
+        while True:
+            rounds += 1
+            able = (u >= 1 + beta * (rounds - 1)) & (np.arange(500)[:, None] > last)
+            if not able.any():
+                break
+            last = np.where(able.any(0), able.argmax(0), 500)
+            spikes[last[last < 500], np.flatnonzero(last < 500)] = 1
+        count = np.zeros(40)
+        for t in range(500):
+            assert np.array_equal(spikes[t], u[t] >= 1 + beta * count)
+            count += spikes[t]
+        assert rounds <= (u.max() - 1) / beta + 2
+
+
 def test_prf_numbers_in_the_text():
     train = PRF(decay=0.9)(torch.full((400, 1), 0.8, dtype=torch.float64)).flatten()
     assert decoupled_spike_bound(0.9, 8.0) == 8 and train.sum() == 8 and train.nonzero().max() + 1 == 24
@@ -184,6 +203,45 @@ def test_prp_chunked_product(width, angle):
         end = u[-1]
         parts.append(u.real)
     assert np.allclose(np.concatenate(parts), resonator(x, 0.9, angle)[0], rtol=0, atol=ROUND_OFF)
+
+
+def scan32(x, pole, starts=None):
+    """The loop in float32, one rounding an operation, from ``starts`` [2, N] or zero; real and imaginary part [T, N]."""
+    a, b = (np.float32(part) for part in pole)
+    r, i = np.zeros((2, x.shape[1]), np.float32) if starts is None else starts.astype(np.float32)
+    train = np.empty((2, *x.shape), np.float32)
+    for t in range(len(x)):
+        r, i = a * r - b * i + x[t], b * r + a * i
+        train[:, t] = r, i
+    return train
+
+
+@pytest.mark.parametrize("width", [1, 7, 64, 400])
+@pytest.mark.parametrize("decay", [0.0, 0.5, 0.99, 1.0])
+def test_prp_scan_rounding(decay, width):
+    steps = 400
+    for angle in ANGLES:
+        pole = np.float32(decay * math.cos(angle)), np.float32(decay * math.sin(angle))
+        p = complex(*map(float, pole))
+        in_step = np.cos(np.angle(p) * np.arange(steps))[:, None]  # the input that makes the membrane grow
+        x = np.concatenate([inputs(steps, 10), 1e4 * inputs(steps, 2, 1), in_step, np.ones((steps, 1))], 1).astype(
+            np.float32
+        )
+        carried, parts = np.zeros(x.shape[1], complex), []
+        for m in range(0, steps, width):
+            parts.append(scan32(x[m : m + width], pole, np.stack([carried.real, carried.imag])))
+            end = scan32(x[m : m + width], pole)[:, -1].astype(float)
+            carried = p ** len(x[m : m + width]) * carried + end[0] + 1j * end[1]
+        z, reach, growth = np.zeros(x.shape[1], complex), 0, 0
+        for t, (chunks, loop) in enumerate(
+            zip(np.concatenate(parts, 1).swapaxes(0, 1), scan32(x, pole).swapaxes(0, 1))
+        ):
+            z = p * z + x[t]
+            reach = abs(p) * reach + np.abs(x[t].astype(float))
+            growth = abs(p) * growth + reach
+            bound = 5 * 2.0**-24 * growth * 1.001  # the last factor for terms of second order
+            for found in (chunks, loop):
+                assert (np.abs(found[0] + 1j * found[1].astype(float) - z) <= bound).all()
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.7, math.pi])
