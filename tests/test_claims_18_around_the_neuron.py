@@ -56,6 +56,11 @@ def test_thm_rate_staircase_scales_with_the_threshold_and_refuses_bad_input():
             spike_count(0.5, **bad)
 
 
+def test_thm_rate_staircase_ties_fall_as_rounding_will():
+    counts = [int(lif_loop(np.full((10, 1), 0.1, dtype), 1.0)[0].sum()) for dtype in (np.float32, np.float64)]
+    assert counts == [1, 0] and spike_count(0.1, 10) == 1
+
+
 def test_exm_uneven_input():
     for steps in (2, 10, 1000):
         x = np.where(np.arange(steps) < steps // 2, 1.0, -1.0)[:, None]

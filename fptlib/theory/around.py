@@ -17,7 +17,8 @@ def spike_count(x, T, threshold=1.0, v0=0.0):
         v0: state at the start, in [0, threshold).
 
     Returns:
-        array of whole numbers [...], the shape of ``x``.
+        array of whole numbers [...], the shape of ``x``: the formula in float64. A loop rounds at every step and may decide
+        a tie, (v0 + T x) / threshold whole, the other way unless all numbers lie on a common binary grid.
 
     Raises:
         ValueError: outside these ranges.
