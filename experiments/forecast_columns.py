@@ -33,7 +33,7 @@ def scores_of(found):
     if inside:
         blocks = "[" + ", ".join(number(statistics.fmean(ends)) for ends in zip(*inside)) + "]"
     lost = len(found) - len(kept)
-    first = spread([row["r2"] for row in kept]) + (f" ({lost} of {len(found)} diverged)" if lost else "")
+    first = spread([row["r2"] for row in kept]) + "†" * lost
     r2, rse = (spread([fc.channels(row, score) for row in kept]) for score in ("r2", "rse"))
     return first, blocks, r2, spread([row["rse"] for row in kept]), rse, spread([row["mae"] for row in kept])
 

@@ -4,7 +4,7 @@
 
 Joins runs (and the file itself, to make it larger) as `experiments.record` does. Then (1) what no table, figure or sentence
 reads is left out: curves stay for the TS-LIF neurons of seed 0 at horizon 24, R2 of every channel for seed 0 and the naive rows
-(else its median), and other numbers than R2, RSE and MAE keep four digits; (2) nothing is said twice: a record with gaps is one row
+(else its median), and other numbers than scores and parameters of neurons keep four digits; (2) nothing is said twice: a record with gaps is one row
 of numbers in its complete-data record, see `fptlib.data.compact.expanded`, which undoes (2) exactly.
 """
 
@@ -19,6 +19,7 @@ from fptlib.data.compact import expanded
 
 CURVES = {"seed": 0, "horizon": 24, "masked": True}  # and a TS-LIF neuron
 SCORES = ("r2", "rse", "mae", "column_constant")  # all digits of the record: their ratio is tested
+WHOLE = (*SCORES, "neurons")  # and what tests compute again from their parts
 FIELDS = (
     "missing",
     "mechanism",
@@ -37,7 +38,7 @@ DIGITS = 4
 
 def lean(row):
     """A record without what nobody reads, in few digits."""
-    row = {name: value if name in SCORES else rounded(value) for name, value in row.items()}
+    row = {name: value if name in WHOLE else rounded(value) for name, value in row.items()}
     if row.get("curve"):
         told = all(row.get(name) == value for name, value in CURVES.items()) and row["neuron"].startswith("ts-lif")
         kept = ("epoch", "val", "neurons")

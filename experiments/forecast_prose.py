@@ -61,7 +61,7 @@ def what_has_run(s):
         end = (
             "None diverged"
             if not lost
-            else f"{lost} diverged and {'is' if lost == 1 else 'are'} counted in {'its' if lost == 1 else 'their'} row"
+            else f"{lost} diverged and {'is' if lost == 1 else 'are'} marked † in {'its' if lost == 1 else 'their'} row"
         )
         paragraphs = [
             f"**Run, and the ground of the verdicts:** the *full grid* (`{FULL}.json`, {head['device']}): {extent(s.main)}; windows of "

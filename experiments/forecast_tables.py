@@ -1,11 +1,17 @@
-"""The tables of the chapter on forecasting, from the record.
+"""The tables, verdicts and still figures of the chapter on forecasting, from the record.
 
-    python -m experiments.forecast_tables          rewrite book/17-forecasting.md from experiments/results/forecasting*.json
+    python book/_tools/notebooks.py execute notebooks/17-forecasting.ipynb      draws the figures
+    python -m experiments.forecast_tables          rewrites book/17-forecasting.md from experiments/results/forecasting*.json and
+                                                   copies the figures of the stored notebook to _static
 
-A test fails when page and record differ. Averages and intervals are computed in forecast_compare; words are in forecast_words, verdicts in forecast_verdicts.
+A test fails when page and record differ. Averages and intervals are computed in forecast_compare, claims decided in forecast_claims;
+forecast_sources says which grid decides.
 """
 
+import base64
+import json
 import math
+import re
 import statistics
 from pathlib import Path
 
@@ -18,7 +24,10 @@ from experiments.forecast_sources import sources, stored
 from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table
 from fptlib.data import results
 
-PAGE = Path(__file__).resolve().parents[1] / "book" / "17-forecasting.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "book" / "17-forecasting.md"
+NOTEBOOK = ROOT / "notebooks" / "17-forecasting.ipynb"
+STILLS = ("forecast-pairs", "forecast-training", "forecast-missing")  # in the order in which the notebook draws them
 
 PAIRS = (
     ("ts-lif", "lif"),
@@ -35,12 +44,17 @@ PAIRS = (
 SHOWN_GAPS = ((0.4, "entries"), (0.8, "entries"), (0.4, "blocks"), (0.8, "blocks"), (0.4, "sensors"), (0.8, "sensors"))
 
 
+def brief(neuron):
+    """A name for narrow columns: the two kinds of TS-LIF are called free and stable."""
+    return NAMES[neuron].removeprefix("TS-LIF, ")
+
+
 def pair_rows(table, pairs, columns):
     """Change of error for each pair (rows) and selection (columns), and in how many cells the first was better."""
     for one, two in pairs:
         shown = [change(fc.compare(table, one, two, **options)[0].values()) for options in columns]
         cells = fc.compare(table, one, two)[1].values()
-        yield [f"{NAMES[one]} against {NAMES[two]}", *shown, f"{sum(v < 0 for v in cells)} of {len(cells)}"]
+        yield [f"{brief(one)} against {brief(two)}", *shown, f"{sum(v < 0 for v in cells)} of {len(cells)}"]
 
 
 def paired_table(table):
@@ -66,11 +80,12 @@ def backbone_table(table):
 
 def against_naive_table(table):
     """Each neuron against the naive rows: change of error, and in how many cells it is the lower one."""
-    head = ["neuron", *(f"against {NAMES[n]}, %" for n in fc.NAIVE), *(f"lower than {NAMES[n]} in" for n in fc.NAIVE)]
+    total = len(fc.compare(table, "lif", "ridge")[1])
+    head = ["neuron", *(f"against {NAMES[n]}, %" for n in fc.NAIVE), f"lower in, of {total}"]
     rows = []
     for neuron in fc.NEURONS:
         found = [fc.compare(table, neuron, naive) for naive in fc.NAIVE]
-        won = [f"{sum(v < 0 for v in cells.values())} of {len(cells)}" for _, cells in found]
+        won = [", ".join(str(sum(v < 0 for v in cells.values())) for _, cells in found)]
         rows.append([NAMES[neuron], *(change(by_set.values()) for by_set, _ in found), *won])
     return grid(head, rows)
 
@@ -84,7 +99,7 @@ def horizon_table(table):
 
 def trained_table(table):
     """Claim three: what training made of the two compartments."""
-    head = ["network", "layers", "outside", "radius", "memory", "oscillate", "low and high", "rate, dendrite", "rate, soma",
+    head = ["network", "outside, of all layers", "radius, median [range]", "memory", "oscillate", "low and high", "rates (d, s)",
             "silent (d, s)"]  # fmt: skip
     rows = []
     for backbone in fc.BACKBONES:
@@ -100,10 +115,10 @@ def trained_table(table):
             rates = [r["rates"] for r in found if len(r["rates"]) == 2]
             middle = [number(statistics.median(part)) for part in zip(*rates)] or ["–", "–"]
             rows.append([
-                network(backbone, neuron), str(len(found)), str(len(found) - len(inside)),
-                f"{statistics.median(radius):.3f} ({radius[0]:.2f} to {radius[-1]:.2f})",
+                f"{BACKBONES[backbone]}, {brief(neuron)}", f"{len(found) - len(inside)} of {len(found)}",
+                f"{statistics.median(radius):.3f} [{radius[0]:.2f}, {radius[-1]:.2f}]",
                 number(statistics.median(memories), 1) if memories else "–", str(ring), f"{split} of {len(inside)}",
-                *middle, ", ".join(str(sum(r[part] < 1e-3 for r in rates)) for part in (0, 1)),
+                ", ".join(middle), ", ".join(str(sum(r[part] < 1e-3 for r in rates)) for part in (0, 1)),
             ])  # fmt: skip
     return grid(head, rows)
 
@@ -205,12 +220,24 @@ BLOCKS = {  # name of a block of the page: function of the `Sources`
 def page_with_tables(text, contents):
     """The page with its tables from the files; ``contents`` by name."""
     found = sources(contents)
-    return pages.page_with_tables(text, {name: lambda build=build: build(found) for name, build in BLOCKS.items()})
+    tight = lambda made: re.sub(r"(?<=[\d\]]) %", "\u00a0%", made)  # a number and its % stay on one line
+    return pages.page_with_tables(
+        text, {name: lambda build=build: tight(build(found)) for name, build in BLOCKS.items()}
+    )
+
+
+def pictures():
+    """The PNG bytes of the stored notebook's figures."""
+    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
+    data = [output.get("data", {}).get("image/png") for cell in cells for output in cell.get("outputs", [])]
+    return [base64.b64decode("".join(text)) for text in data if text]
 
 
 def main():
     PAGE.write_text(page_with_tables(PAGE.read_text(encoding="utf-8"), stored()), encoding="utf-8")
-    print("wrote", PAGE.name)
+    for name, picture in zip(STILLS, pictures(), strict=True):
+        (ROOT / "_static" / f"{name}.png").write_bytes(picture)
+    print("wrote", PAGE.name, "and", ", ".join(STILLS))
 
 
 if __name__ == "__main__":

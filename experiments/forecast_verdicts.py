@@ -133,13 +133,11 @@ def memory_sentence(table):
         if not any(shorter)
         else "does not do the same to both"
     )
-    shown = ", ".join(f"{number(m, 1)} ({name})" for name, m in middle.items())
-    edge = (
-        f" ({listed(f'{k} {n}' for n, k in unstable.items())} layers at or beyond the edge of stability are left out)"
-    )
+    shown = listed(f"{number(m, 1)} ({name})" for name, m in middle.items())
+    edge = f"{listed(f'{k} {n}' for n, k in unstable.items())} layers at or beyond the edge of stability are left out. "
     return (
-        f"{'And training' if all(shorter) else 'Training'} {said}: both start at {start:.1f} steps and end at a median of {shown}"
-        f"{edge if any(unstable.values()) else ''}, where LIF with decay 0.9 has {fc.memory(0.9):.1f}."
+        f"{'And training' if all(shorter) else 'Training'} {said}: both start at {start:.1f} steps and end at a median of {shown}. "
+        f"{edge if any(unstable.values()) else ''}LIF with decay 0.9 has {fc.memory(0.9):.1f} steps."
     )
 
 
@@ -168,7 +166,7 @@ def scales_verdict(table):
     lines.append(f"What counts is {shown} (mean over sets, interval over sets).")
     twofold = count(two_memories)
     lines.append(
-        f"In a plainer sense, two real positive eigenvalues whose memories differ more than twofold (the start has {fc.memory(START):.1f} and "
+        f"\nIn a plainer sense, two real positive eigenvalues whose memories differ more than twofold (the start has {fc.memory(START):.1f} and "
         f"{fc.memory(fc.eigenvalues(RELEASED)[1].real):.1f} steps), two scales are left in {listed(f'{twofold[n]} of {total[n]} {n}' for n in total)} layers. That they are there does not say that they are used."
     )
     lines.append(

@@ -1,5 +1,6 @@
 """The chapter on forecasting: its propositions, its ways of comparing, and its tables and sentences against the record."""
 
+import json
 import math
 
 import numpy as np
@@ -56,11 +57,12 @@ def test_prp_one_constant_on_made_data():
 
 
 def test_prp_one_constant_in_every_column_of_the_record():
-    columns = {}  # timing runs score the same test part
-    for row in SCORED:
-        key = row["dataset"], row["masked"], row["horizon"], row["lookback"]
-        columns.setdefault(key, []).append(row["rse"] ** 2 / (1 - row["r2"]))
-        assert row["rse"] ** 2 / (1 - row["r2"]) == pytest.approx(row["column_constant"], rel=SIX_DIGITS)
+    columns = {}  # of each file; timing runs score the same test part
+    for name, content in RECORDS.items():
+        for row in (row for row in content["records"] if row["r2"] is not None):
+            key = name, row["dataset"], row["masked"], row["horizon"], row["lookback"]
+            columns.setdefault(key, []).append(row["rse"] ** 2 / (1 - row["r2"]))
+            assert row["rse"] ** 2 / (1 - row["r2"]) == pytest.approx(row["column_constant"], rel=SIX_DIGITS)
     assert len(columns) >= 4
     for key, ratios in columns.items():
         assert max(ratios) / min(ratios) - 1 < SIX_DIGITS and min(ratios) > 1 - SIX_DIGITS, key
@@ -100,7 +102,7 @@ def test_prp_pooling(seed):
 
 def test_prp_pooling_on_the_record():
     whole = [row for row in SCORED if row["r2_per_channel"] and None not in row["r2_per_channel"]]
-    assert whole and all(row["r2"] >= min(row["r2_per_channel"]) - 1e-5 for row in whole)
+    assert whole and all(row["r2"] >= min(row["r2_per_channel"]) - 1e-3 for row in whole)  # four digits
 
 
 def test_exm_two_levels():
@@ -204,7 +206,7 @@ def test_tables_are_the_record():
 
 
 def test_naive_rows_stand_in_every_column_with_the_same_gaps():
-    for table in {id(t): t for t in (SOURCES.main, SOURCES.small)}.values():
+    for table in {id(each): each for each in (SOURCES.main, SOURCES.small)}.values():
         for dataset, masked, horizon, *_, share, mechanism, imputation in table.rows:
             for name in fc.NAIVE:
                 gap = share, mechanism, imputation
@@ -347,3 +349,21 @@ def test_the_part_of_the_full_grid_is_what_the_page_says():
     one_seed = list(SOURCES.part.trainings())
     assert {r["dataset"] for r in one_seed} == {"pjm"} and {r["seed"] for r in one_seed} == {0}
     assert 18000 < min(r["params"] for r in one_seed if r["horizon"] == 24)
+
+
+def test_notebook_and_page_give_the_same_verdicts():
+    """The notebook computes them with its own few lines."""
+    printed = []
+    for cell in json.loads(ft.NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
+        for output in cell.get("outputs", []):
+            printed += "".join(output.get("text", [])).splitlines()
+    grids = {"full": SOURCES.main, "small": SOURCES.small} if SOURCES.full else {"small": SOURCES.main}
+    for grid, table in grids.items():
+        for sentence, sides in claims.claims(table).items():
+            words = ", ".join(f"{word} ({name})" for name, (word, _) in sides.items())
+            assert f"{grid} grid, {sentence}: {words}" in printed
+
+
+def test_stills_are_those_of_the_notebook_in_its_order():
+    for name, picture in zip(ft.STILLS, ft.pictures(), strict=True):
+        assert (ft.ROOT / "_static" / f"{name}.png").read_bytes() == picture, name
