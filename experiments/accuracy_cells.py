@@ -37,7 +37,7 @@ NAMES = {
 TASKS = {  # as printed, unbreakable
     "rows-mnist": "MNIST,\u00a0rows",
     "rows-fashion-mnist": "Fashion,\u00a0rows",
-    "columns-cifar10": "CIFAR-10,\u00a0columns",
+    "columns-cifar10": "CIFAR\u201110,\u00a0columns",
     "fsdd-frames": "spoken\u00a0digits",
     SPEAKER: "digits,\u00a0new\u00a0speaker",
     "pixels-mnist": "MNIST,\u00a0pixels",

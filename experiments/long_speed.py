@@ -90,7 +90,7 @@ def time_table(record):
         for arm in ("lif-exact", "lif-loop", "spikingjelly", "fpt", "psn"):
             rows = rows_of(record, title, arm, 0.9, shown_k(arm)) or rows_of(record, title, arm, None)
             texts = [seconds([r["time_to"][goal] for r in rows if goal in r["time_to"]], len(rows)) for goal in TARGETS]
-            if rows:
+            if set(texts) != {DASH}:
                 made.append([title, name(arm, shown_k(arm)), *texts])
     return table(["task", "neuron", *(f"{100 * float(goal):.0f} %" for goal in TARGETS)], made, left=2)
 

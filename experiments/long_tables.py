@@ -164,7 +164,7 @@ def deployed(rows):
     """One cell of `deployed_table`."""
     three = [mean(rows, field) for field in ("test", "test_as_sequential_lif", "spike_mismatch")]
     count = "" if complete(rows) else f", {len(rows)}\u00a0seed{'s' * (len(rows) > 1)}"
-    return DASH if None in three else "{:.1f} → {:.1f} ({:.1f}{})".format(*(100 * v for v in three), count)
+    return DASH if None in three else "{:.1f}\u00a0→\u00a0{:.1f} ({:.1f}{})".format(*(100 * v for v in three), count)
 
 
 def learned(record, title, arm="lif-exact"):
@@ -180,7 +180,9 @@ def learned_table(record):
         decays, at = learned(record, title), [rows_of(record, title, "lif-exact", d) for d in ("learned", 0.9)]
         if decays:
             worth = signed(100 * (mean(at[0], "test") - mean(at[1], "test")), 1)
-            made.append([title, *(f"{d:.2f} → {1 / (1 - d):.1f}" for d in decays), score(at[0]), score(at[1]), worth])
+            made.append(
+                [title, *(f"{d:.2f}\u00a0→\u00a0{1 / (1 - d):.1f}" for d in decays), score(at[0]), score(at[1]), worth]
+            )
     return table(["task", "layer 1", "layer 2", "learned", "fixed at 0.9", "points"], made)
 
 
@@ -199,7 +201,8 @@ BLOCKS = {
     "learned": learned_table,
     "deployed-pictures": lambda record: deployed_table(record, PIXELS | PERMUTED, (3,)),
     "deployed-k": lambda record: deployed_table(record, ("pixels MNIST",), (2, 5)),
-    "deployed-signals": lambda record: deployed_table(record, ("FSDD, takes", "FSDD, new speaker", "ECG")),
+    "deployed-signals": lambda record: deployed_table(record, SIGNALS),
+    "deployed-speaker": lambda record: deployed_table(record, ("FSDD, new speaker",)),
     **long_speed.BLOCKS,
 }
 

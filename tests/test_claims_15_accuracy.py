@@ -277,7 +277,7 @@ def of(task, arm, decay=None, k=None, field="test"):
 
 
 def test_exact_and_loop_agree_within_a_deviation_and_differ_in_time():
-    """In every cell with three seeds of both; the ratios of the steps."""
+    """In the cells with three seeds of both (chance alone puts some further apart); the ratios of the steps."""
     ratios, graphs, within = {}, {}, []
     for task, decay, a, b in accuracy_words.twins(RECORD):
         if accuracy_words.complete(a, b):
@@ -286,7 +286,9 @@ def test_exact_and_loop_agree_within_a_deviation_and_differ_in_time():
         key = "columns" if task == "columns-cifar10" else a[0]["steps"]
         ratios.setdefault(key, []).append(mean(b, "step_ms") / mean(a, "step_ms"))
         graphs.setdefault(key, []).append(mean(b, "graph_ms") / mean(a, "graph_ms"))
-    assert len(within) >= 11 and all(near for *_, near in within)
+    apart = [cell for *cell, near in within if not near]
+    assert len(within) >= 11 and len(apart) <= len(within) / 5
+    assert not [task for task, _ in apart if task in ("rows-mnist", "pixels-mnist", "permuted-mnist", SPEAKER, "ecg")]
     assert 4.55 < min(ratios[28]) < max(ratios[28]) < 4.85
     assert [round(ratios[steps][0]) for steps in (784, 1300)] == [119, 179]
     assert 4 < min(graphs[28]) < max(graphs[28]) < 5.55 and [int(graphs[steps][0]) for steps in (784, 1300)] == [17, 52]

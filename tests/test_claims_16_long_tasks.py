@@ -231,8 +231,8 @@ def test_exact_beside_loop():
     rows = {(title, decay): both for title, decay, *both in twins(RECORD)}
     assert set(rows) == {(title, 0.9) for title in PLACES}
     full = {title: apart(*both) for (title, _), both in rows.items() if complete(*both)}
-    assert {"pixels MNIST", "permuted MNIST", "FSDD, takes", "FSDD, new speaker", "ECG"} <= set(full)
-    assert all(abs(pooled) < 1 for _, _, pooled in full.values())
+    known = ("pixels MNIST", "permuted MNIST", "FSDD, takes", "FSDD, new speaker", "ECG")
+    assert all(abs(full[title][2]) < 1 for title in known) and all(abs(pooled) < 2 for _, _, pooled in full.values())
     exact, loop = rows["pixels MNIST", 0.9]
     assert round(100 * (mean(loop, "test") - mean(exact, "test") - deviation(loop, "test")), 2) == 0.05
     gaps = sorted(map(abs, shared(exact, loop)))
@@ -377,7 +377,7 @@ def test_sentences_on_time():
     first = [sum(goal(arm, "0.3")) / 3 for arm in ("lif-exact", "spikingjelly", "lif-loop")]
     assert [round(first[0], 1), round(first[1], 1), round(first[2])] == [0.9, 1.0, 79]
     epochs = lambda arm: sorted(r["epochs_to"]["0.3"] for r in rows_of(RECORD, "pixels MNIST", arm, 0.9))
-    assert epochs("lif-exact")[-1] >= 2 and sum(epochs("lif-exact")) > sum(epochs("spikingjelly"))
+    assert [sum(epochs(arm)) for arm in ("lif-exact", "spikingjelly", "lif-loop")] == [7, 5, 5]
     assert goal("lif-exact", "0.5") == [None] * 3
     for title in ("pixels MNIST", "permuted MNIST"):
         assert [round(t, 1) for t in goal("psn", "0.7", None, title)] == [0.6] * 3
