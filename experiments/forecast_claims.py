@@ -122,7 +122,7 @@ def claims(table):
 
 MEASURED = {
     "better than LIF": "change of error",
-    "long dependencies": "change of that change, shortest to longest horizon",
+    "long dependencies": "how that changes, shortest to longest horizon",
     "several time scales": "share of layers that split low from high",
     "robust to missing data": "growth of error against LIF's",
 }
@@ -132,15 +132,14 @@ def survives_table(tables):
     """The four sentences and what is left of them, on each grid; ``tables`` by the name of the grid."""
     found = {grid_name: claims(table) for grid_name, table in tables.items()}
     head = [
-        "sentence",
-        "measured by",
+        "sentence: its measure",
         *(f"{name}, {grid_name} grid" for grid_name in found for name in NEURONS.values()),
     ]
     rows = []
     for sentence, what in MEASURED.items():
         cells = [": ".join(found[grid_name][sentence][name]) for grid_name in found for name in NEURONS.values()]
-        rows.append([sentence, what, *cells])
-    return grid(head, rows, words=2)
+        rows.append([f"**{sentence}**: {what}", *cells])
+    return grid(head, rows)
 
 
 def agreement(one, two):

@@ -104,7 +104,7 @@ def numbers_section(table):
     if week:
         parts += [
             "### One week of METR-LA, all sensors",
-            "All 207 sensors, but 2,016 steps only: too short for windows of 168 steps, so 12 are used, one hour. It takes no part "
+            "All 207 sensors, but 2,016 steps only: too short for windows of 168 steps, so 12 are used, one hour. Its gaps were filled by the publisher, so nothing is masked. It takes no part "
             "in any verdict.",
             folded(
                 f"METR-LA, one week, at horizons {listed(map(str, week))}", column_table(table, "metr-la-week", week)

@@ -113,7 +113,7 @@ def trained_table(table):
             ring = sum(abs(fc.eigenvalues(r)[0].imag) > 0 for r in found)
             split = sum(fc.kinds_of(r) == ["low-pass", "high-pass"] for r in inside)
             rates = [r["rates"] for r in found if len(r["rates"]) == 2]
-            middle = [number(statistics.median(part)) for part in zip(*rates)] or ["–", "–"]
+            middle = [number(statistics.median(part), 2) for part in zip(*rates)] or ["–", "–"]
             rows.append([
                 f"{BACKBONES[backbone]}, {brief(neuron)}", f"{len(found) - len(inside)} of {len(found)}",
                 f"{statistics.median(radius):.3f} [{radius[0]:.2f}, {radius[-1]:.2f}]",
