@@ -56,7 +56,7 @@ def time_one(run, task, plan, device):
     made["peak_bytes"] = torch.cuda.max_memory_allocated() if on_gpu else None
     replayed = Replayed(step, learner.generators.values())
     made |= {"graph_ms": None, "why_no_graph": "no GPU" if not on_gpu else None}
-    loops = run.arm in ("lif-loop", "prf")
+    loops = run.arm == "lif-loop"
     if on_gpu and loops and task.steps * run.network.get("depth", 7) > MOST_NODES:
         made["why_no_graph"] = f"more than {MOST_NODES} steps of a loop to record"
     elif on_gpu:
