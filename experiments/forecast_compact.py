@@ -1,20 +1,23 @@
 """The full forecasting grid as one small file: some 8,000 records in less than 2 MB, read whole by `fptlib.data.results`.
 
-    python -m experiments.forecast_compact experiments/results/forecasting.json .data/forecasts
+    python -m experiments.forecast_compact experiments/results/forecasting.json .data/forecasts [--balanced]
 
 Joins runs (and the file itself, to make it larger) as `experiments.record` does. Then (1) what no table, figure or sentence
 reads is left out: curves stay for the TS-LIF neurons of seed 0 at horizon 24, R2 of every channel for seed 0 and the naive rows
 (else its median), and other numbers than scores and parameters of neurons keep four digits; (2) nothing is said twice: a record with gaps is one row
 of numbers in its complete-data record, see `fptlib.data.compact.expanded`, which undoes (2) exactly.
+``--balanced`` leaves out what not every set has with three seeds, so that means over sets compare like with like.
 """
 
 import argparse
 import json
 import tempfile
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 from experiments import record
+from experiments.forecast_compare import NEURONS, SETS, is_timing
 from fptlib.data.compact import expanded
 
 CURVES = {"seed": 0, "horizon": 24, "masked": True}  # and a TS-LIF neuron
@@ -34,6 +37,7 @@ FIELDS = (
 COMPLETE = ("r2_per_channel", "neurons", "width", "step_ms", "epochs", "curve", "r2_channel_median")
 GAP = {"r2_per_channel": None}
 DIGITS = 4
+SEEDS = 3  # of every network that is compared
 
 
 def lean(row):
@@ -99,7 +103,32 @@ def write(path, content):
     Path(path).write_text(f'{text},\n "records": [\n{rows}\n ]\n}}\n', encoding="utf-8")
 
 
-def merge(parts, out):
+def balanced(records):
+    """The records without networks of a backbone or horizon that some set, neuron or seed lacks; says what is left out."""
+    networks = lambda row: (
+        row["dataset"] in SETS and row["masked"] and row["backbone"] != "naive" and not is_timing(row)
+    )
+    found = {}
+    for row in filter(networks, records):
+        name = row["backbone"], row["neuron"], row["horizon"]
+        found.setdefault(name, {}).setdefault(row["dataset"], set()).add(row["seed"])
+    whole = lambda sets: len(sets) == len(SETS) and len(set.intersection(*sets.values())) >= SEEDS
+    ready = {name for name, sets in found.items() if whole(sets)}
+    done = {(b, h) for b, _, h in ready if all((b, neuron, h) in ready for neuron in NEURONS)}
+    backbones = {b for b, h in done if h == 24}
+    horizons = {h for _, h in done if all((b, h) in done for b in backbones)}
+    kept = set(
+        product(backbones, horizons)
+    )  # every horizon in every backbone, so that trends over horizons mean one thing
+    out = sorted({(b, h) for b, _, h in found} - kept)
+    if out:
+        print("left out, not complete on every set:", ", ".join(f"{b} at horizon {h}" for b, h in out))
+    seeds = lambda row: set.intersection(*found[row["backbone"], row["neuron"], row["horizon"]].values())
+    inside = lambda row: (row["backbone"], row["horizon"]) in kept and row["seed"] in seeds(row)
+    return [row for row in records if not networks(row) or inside(row)]
+
+
+def merge(parts, out, only_balanced=False):
     """Join runs and earlier files, and store them; returns the whole records."""
     with tempfile.TemporaryDirectory() as folder:
         whole = []
@@ -111,7 +140,8 @@ def merge(parts, out):
             whole.append(part)
         merged = Path(folder) / "merged.json"
         record.merge(whole, merged)
-        write(out, json.loads(merged.read_text(encoding="utf-8")))
+        content = json.loads(merged.read_text(encoding="utf-8"))
+        write(out, content | {"records": balanced(content["records"]) if only_balanced else content["records"]})
     return expanded(json.loads(Path(out).read_text(encoding="utf-8")))["records"]
 
 
@@ -119,9 +149,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("parts", nargs="+", type=Path, help="result files, or folders of them")
+    parser.add_argument("--balanced", action="store_true", help="leave out what not every set has")
     asked = parser.parse_args()
     parts = [file for part in asked.parts for file in (sorted(part.glob("*.json")) if part.is_dir() else [part])]
-    records = merge(parts, asked.out)
+    records = merge(parts, asked.out, asked.balanced)
     print(f"{len(records)} records from {len(parts)} files in {asked.out}: {asked.out.stat().st_size / 1e6:.2f} MB")
 
 

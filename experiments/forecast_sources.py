@@ -21,6 +21,7 @@ class Sources:
     small: Table
     part: Table | None
     speed: Table
+    zeros: Table  # METR-LA with its zeros counted
     heads: dict  # header of each of the tables, by the names of the fields
 
 
@@ -41,6 +42,7 @@ def sources(contents):
     tables = {name: Table(content["records"]) for name, content in contents.items()}
     main = FULL if FULL in tables else SMALL
     speed = max((name for name in (FULL, PARTIAL) if name in tables), key=lambda name: timed_pairs(tables[name]))
-    names = {"main": main, "small": SMALL, "part": PARTIAL if main == SMALL else None, "speed": speed}
+    zeros = next(name for name in (main, SMALL) if any(not key[1] for key in tables[name].rows))
+    names = {"main": main, "small": SMALL, "part": PARTIAL if main == SMALL else None, "speed": speed, "zeros": zeros}
     heads = {part: contents[name]["header"] for part, name in names.items() if name}
     return Sources(full=main == FULL, heads=heads, **{part: tables.get(name) for part, name in names.items()})

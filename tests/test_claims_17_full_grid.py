@@ -138,6 +138,18 @@ def test_a_file_grows_by_merging_itself_with_new_runs(outcome, tmp_path):
     assert {name(r): r for r in grown} == {name(r): r for r in whole}
 
 
+def test_what_not_every_set_has_is_left_out(outcome, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(compact, "SEEDS", 2)
+    parts = [part for part in sorted(outcome[1].glob("*.json")) if part.stem != "etth1_True_6_gru_lif_1"]
+    rows = compact.merge(parts, tmp_path / "some.json", only_balanced=True)
+    assert "gru at horizon 6" in capsys.readouterr().out
+    left = {
+        (r["backbone"], r["horizon"]) for r in rows if r["dataset"] in fc.SETS and r["masked"] and r["seed"] is not None
+    }
+    assert left == set(product(fc.BACKBONES, (24,)))
+    assert any(r["dataset"] == "metr-la-week" and r["backbone"] == "gru" and r["horizon"] == 6 for r in rows)
+
+
 def test_verdicts_follow_the_numbers_of_the_full_grid(outcome, contents):
     word = outcome[0]
     sources = fs.sources(contents)
