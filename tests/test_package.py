@@ -130,7 +130,9 @@ def test_a_notebook_installs_only_what_is_locked():
             for options in re.findall(r"%pip install ([^\n]+)", "".join(cell["source"])):
                 name, _, version = options.split()[-1].partition("==")
                 assert "--no-deps" in options, f"{path.name}: pip could replace Colab's torch"
-                assert "fptlib @" in options or lock[plain(name)] == version, f"{path.name}: {name} is not the locked one"
+                assert "fptlib @" in options or lock[plain(name)] == version, (
+                    f"{path.name}: {name} is not the locked one"
+                )
 
 
 # ------------------------------------------------------------------------------------------------------------ workflows
