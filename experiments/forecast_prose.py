@@ -117,8 +117,21 @@ def by_backbone(s, table_of):
         )
     return (
         "The same, backbone by backbone. In the GRU type the neuron is the only memory, and a difference between neurons cannot be "
-        "hidden, or made up for, by convolutions or attention; in the other two it can.\n\n" + table_of(s.main)
+        "hidden, or made up for, by convolutions or attention; in the other two it can.\n\n"
+        f"{table_of(s.main)}\n\n{backbone_words(s.main)}"
     )
+
+
+def backbone_words(table):
+    """Against LIF, what each backbone taken alone says, and whether the mean over backbones hides a change of sign."""
+    lines, hidden = [], []
+    for neuron, name in claims.NEURONS.items():
+        found = {b: fc.compare(table, neuron, "lif", backbones=(b,))[0].values() for b in table.backbones()}
+        lines.append(f"{name} " + ", ".join(f"{BACKBONES[b]} {claims.word(values)}" for b, values in found.items()))
+        if len({sum(values) < 0 for values in found.values()}) > 1:
+            hidden.append(name)
+    mixed = f" The sign of the mean is not the same in all backbones ({listed(hidden)}): there the mean over them hides what it averages."
+    return f"Against LIF, backbone by backbone: {'; '.join(lines)}.{mixed if hidden else ''}"
 
 
 def how_timed(s):
