@@ -1,6 +1,7 @@
 """Chapter 12: every theorem attacked with NumPy as the only judge (eigenvalues, loops written here)."""
 
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -75,14 +76,46 @@ def test_thm_jacobi_region_differs_only_below():
 
 def test_cor_single_inequality():
     a1, a2, b1, b2 = random_points(200_000, 1, (0, 0, -2, -2), (1, 1, 2, 2))
-    keep = b1 * b2 >= -1
+    keep = b1 * b2 > -1
     radius = np.abs(np.linalg.eigvals(pair_matrix(a1, a2, b1, b2))).max(-1)
     assert ((b1 * b2 < (1 - a1) * (1 - a2)) == (radius < 1))[keep & (np.abs(radius - 1) > BOUNDARY)].all()
+    # Equality is excluded: without decay, b1 b2 = -1 puts one eigenvalue on the circle.
+    assert theory.ts_lif_stability(0.0, 0.0, 1.0, -1.0).radius == 1 and theory.ts_lif_stability(0, 0, 1.0, -0.99).stable
+
+
+def test_the_table_of_conditions():
+    # Rows of the page, each with what it says of "necessary" and "sufficient".
+    a1, a2, b1, b2 = random_points(400_000, 9)
+    radius = np.abs(np.linalg.eigvals(pair_matrix(a1, a2, b1, b2))).max(-1)
+    judged, stable, loop = np.abs(radius - 1) > BOUNDARY, radius < 1, b1 * b2
+    trace, det, both = a1 + a2 + loop, a1 * a2, np.maximum(abs(a1), abs(a2)) < 1
+    gain = both & (abs(loop) < (1 - abs(a1)) * (1 - abs(a2)))
+    edge = loop < (1 - a1) * (1 - a2)
+    rows = [
+        ((abs(trace) < 1 + det) & (abs(det) < 1), True, True),
+        (abs(trace) < 1 + det, True, False),
+        (both, False, False),
+        (abs(det) < 1, True, False),
+        ((abs(a1) + abs(b1) < 1) & (abs(a2) + abs(b2) < 1), False, True),
+        (gain, False, True),
+        (edge, True, False),
+    ]
+    for holds, necessary, sufficient in rows:
+        assert (not (stable & ~holds & judged).any(), not (~stable & holds & judged).any()) == (necessary, sufficient)
+    some = judged & (a1 >= 0) & (a2 >= 0) & (loop >= 0)
+    assert (stable == gain)[some].all() and some.sum() > 10_000
+    some = judged & (a1 >= 0) & (a1 < 1) & (a2 >= 0) & (a2 < 1) & (loop > -1)
+    assert (stable == edge)[some].all() and some.sum() > 10_000
+    # "Both lengthen the memory" needs decays that are not negative.
+    some = (a1 >= 0) & (a2 >= 0) & (loop > 0)
+    assert (radius >= np.maximum(a1, a2) - BOUNDARY)[some].all()
+    assert theory.ts_lif_stability(-0.8, -0.8, 0.6, 1.0).radius < 0.801
 
 
 def test_prp_decays_below_one():
-    assert abs(np.linalg.eigvals(pair_matrix(1.2, 0.5, -0.5, 0.4))).max() < 1
-    assert abs(np.linalg.eigvals(pair_matrix(0.8, 0.3, -0.5, -0.8))).max() > 1.3
+    radius = lambda *p: abs(np.linalg.eigvals(pair_matrix(*p))).max()
+    assert abs(radius(1.2, 0.5, -0.5, 0.4) - math.sqrt(0.6)) < 1e-12 and round(math.sqrt(0.6), 3) == 0.775
+    assert abs(radius(0.8, 0.3, -0.5, -0.8) - 1.318) < 5e-4
 
 
 def test_prp_unstable_quarter():
@@ -99,6 +132,7 @@ def test_thm_bibo_holds_for_any_spikes(order):
     rng = np.random.default_rng(2)
     a, b, reset, T, N = (0.8, 0.3), (-0.1, -0.8), (0.5, 1.0), 400, 60
     bound = theory.bibo_bound(*a, *b, reset, order)
+    assert np.allclose(bound.input_gain, [1.167, 1.568], atol=5e-4)
     reach = (bound.input_gain * 3.0 + bound.spike_gain).numpy()
     x = np.concatenate([rng.uniform(-3, 3, (T, N // 2)), 3.0 * rng.choice([-1, 1], (T, N // 2))], 1)
     graded = rng.uniform(0, 1, (T, 2, N))
@@ -164,14 +198,27 @@ def test_thm_unstable_converse_on_the_circle():
         assert heights[-1] > 1.8 * heights[1999] > 3 * heights[999] > 100 * g.max()
 
 
-def test_prp_hidden_instability():
+def test_an_eigenvalue_on_the_circle_that_the_input_does_not_reach():
+    # b = -(1 - a) on the edge: w k = 0, and both responses to a constant stay finite. The hypothesis is needed.
+    a1, a2, b1, b2 = 0.8, 0.3, -0.2, -0.7
+    M, k = pair_matrix(a1, a2, b1, b2), theory.drive(a1, a2, b1, b2).numpy()
+    values, vectors = np.linalg.eig(M.T)
+    w = vectors[:, np.abs(values - 1).argmin()].real
+    assert abs(values - 1).min() < 1e-12 and abs(w @ k) < 1e-12
+    near = theory.transfer_functions(a1, a2, b1 + 1e-6, b2 + 1e-6, 0.0).real
+    assert np.allclose(near, [7 / 9, 2 / 9], atol=1e-4)
+
+
+def test_rem_hidden_instability():
     # Released order, inputs in [0, 1]: an unstable neuron looks tame. Signed inputs, or the printed order, expose it.
     rng = np.random.default_rng(5)
     a, b, reset = (0.8, 0.3), (-0.5, -0.8), (0.5, 1.0)
     tame = np.abs(loop(a, b, reset, "released", rng.uniform(0, 1, (400, 200)))).max((0, 1))
     wild = np.abs(loop(a, b, reset, "released", rng.uniform(-1, 1, (400, 200)))).max((0, 1))
     paper = np.abs(loop(a, b, reset, "paper", rng.uniform(0, 1, (400, 200)))).max((0, 1))
-    assert tame.max() < 100 and (wild > 100).mean() > 0.9 and (paper > 1e30).all()
+    coins = np.abs(loop(a, b, reset, "released", rng.integers(0, 2, (400, 2000)) * 1.0)).max((0, 1))
+    assert tame.max() < 2 and (wild > 100).mean() > 0.9 and np.median(wild) > 1e40 and (paper > 1e30).all()
+    assert 0.06 < (coins > 100).mean() < 0.12  # one in eleven, give or take the sampling error of 2,000 runs
 
 
 def test_prp_neighbours():
@@ -195,6 +242,25 @@ def test_prp_stable_map():
         theory.free_parameters(0.8, 0.3, -0.5, -0.8)
     with pytest.raises(ValueError, match="strictly between 0 and 1"):
         theory.free_parameters(1.0, 0.3, -0.1, -0.8)
+
+
+def test_prp_stable_map_is_strict_in_real_arithmetic_only():
+    # float32 parameters, judged by exact fractions: how often rounding carries the pair over the edge.
+    def unstable(signs, r, count=1500):
+        draw = torch.Generator().manual_seed(10)
+        p1, p2, u = torch.randn(3, count, generator=draw)
+        values = theory.stable_parameters(2 * p1, 2 * p2, torch.full((count,), r), u, signs=signs)
+        bad = 0
+        for point in zip(*(v.tolist() for v in values)):
+            a1, a2, b1, b2 = map(Fraction, point)
+            bad += not (abs(a1 * a2) < 1 and -(1 + a1) * (1 + a2) < b1 * b2 < (1 - a1) * (1 - a2))
+        return bad / count
+
+    assert unstable("same", 5.0) == unstable("same", -5.0) == unstable("any", 14.0) == unstable("any", -14.0) == 0
+    assert 0.004 < unstable("same", 7.0) < 0.02 and 0.15 < unstable("same", 9.0) < 0.25
+    assert unstable("any", 16.0) > 0.01
+    r = torch.tensor([9.0, 9.02])
+    assert (torch.tanh(r) == 1).tolist() == [False, True]
 
 
 def test_prp_stable_map_any_sign():

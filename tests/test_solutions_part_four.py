@@ -40,6 +40,10 @@ def test_ex_released_eigenvalues():
         (0.8, 0.3, -0.1, -1.4),
         (1 - 0.08 / 0.7, 0.3, -0.1, -0.8),
         (0.8, 0.6, -0.1, -0.8),
+        (0.8, 0.3, 2.925, -0.8),
+        (0.8, 0.3, -0.1, 23.4),
+        (-1 - 0.08 / 1.3, 0.3, -0.1, -0.8),
+        (0.8, -1 - 0.08 / 1.8, -0.1, -0.8),
     ]:
         assert abs(theory.ts_lif_stability(*edge).margin) < 1e-12
 
@@ -88,6 +92,12 @@ def test_ex_wake_the_soma():
     first = lambda level: solve(ts_lif(), torch.full((2, 1), level), Sequential()).spikes[:, 1, 0].tolist()
     assert first(1.86) == [1.0, 0.0] or first(1.86)[0] == 1.0
     assert first(1.84)[0] == 0.0 and first(1.63) == [0.0, 1.0] and first(1.61) == [0.0, 0.0]
+    # Kept on for 2,000 steps, with its dendritic resets, no constant below the limit wakes it.
+    levels = torch.linspace(0, 1.62, 400, dtype=torch.float64).expand(2000, 400)
+    assert not solve(ts_lif(), levels, Sequential()).spikes[:, 1].any()
+    # The proof of the silent soma covers inputs in [0, 1.5] in any order: 0.66503 * 1.5 < 1.
+    coins = torch.tensor(np.random.default_rng(1).choice([0, 1.5], (1000, 500)))
+    assert not solve(ts_lif(), coins, Sequential()).spikes[:, 1].any()
 
 
 def test_ex_write_the_test():

@@ -12,7 +12,8 @@ def stable_parameters(p1, p2, r, u, signs="same"):
 
     Equation: a_i = sigmoid(p_i). "same": m = tanh(r) sqrt((1-a1)(1-a2)), b1 = -m e^u, b2 = -m e^-u, so that
     0 <= b1 b2 < (1-a1)(1-a2). "any": c = (1-a1)(1-a2) - 2 (1 + a1 a2) sigmoid(r), b2 = -e^u, b1 = -c e^-u, so that
-    b1 b2 = c runs through the whole stable interval. Strict in real arithmetic; tanh(r) rounds to 1 in float32 from 9.1.
+    b1 b2 = c runs through the whole stable interval. Strict in real arithmetic; in float32 keep |r| below 5
+    ("same") or 14 ("any"), or rounding can carry the pair over the edge.
 
     Args:
         p1, p2: logits of the decays; r: strength of the loop; u: its asymmetry. Numbers or tensors [...].
