@@ -338,6 +338,31 @@ def test_exercise_solutions():
         assert (left > 1.5 * L * 0.5) == (L > 1.5)
 
 
+@pytest.mark.parametrize("steps,grow", [(2, False), (32, True)])
+def test_prp_neumann_remainder_terms_grow_for_long_trains_only(steps, grow):
+    """q = 2 in both cases: the size of a term falls at T = 2 and grows at T = 32."""
+    sizes = [neumann_remainder(steps, j, 0.5, 2.0) - neumann_remainder(steps, j + 1, 0.5, 2.0) for j in (0, 1)]
+    assert (sizes[1] > sizes[0]) == grow
+
+
+def test_exercise_no_memory_holds_for_the_input_and_from_two_sweeps_on_for_the_decay():
+    x = torch.tensor([1.2, 0.7, 1.1, 0.4], dtype=DOUBLE)
+    found = []
+    for solver, adjoint in (
+        (Sequential(), Exact()),
+        (FixedPoint(2), Unrolled()),
+        (Sequential(), Detached()),
+        (Sequential(), Truncated(1)),
+        (FixedPoint(1), Unrolled()),
+    ):
+        z, decay = x.clone().requires_grad_(), torch.tensor(0.0, dtype=DOUBLE, requires_grad=True)
+        total = solve(lif(decay, surrogate=Sigmoid(4.0)), z, solver, adjoint=adjoint).spikes.sum()
+        found.append([g.numpy() for g in torch.autograd.grad(total, (z, decay))])
+    for by_input, by_decay in found:
+        assert np.allclose(by_input, found[0][0], atol=1e-12)
+    assert np.allclose([d for _, d in found[:4]], found[0][1]) and not np.isclose(found[4][1], found[0][1], atol=0.5)
+
+
 def test_exercise_checkers_accept_the_solution_and_refuse_mistakes():
     assert check_gradient_by_hand((-0.18, 0.5), (0, 0.5)).startswith("Correct.")
     for wrong in (

@@ -69,6 +69,13 @@ def test_prp_psn_k1_one_tap_less_is_another_neuron():
     assert NoResetLIF(0.9)(x)[4] == 1 and short(x)[4] == 0
 
 
+def test_prp_psn_k1_with_thresholds_of_their_own_only_ratios_count():
+    x = torch.tensor(inputs(31))
+    double = SlidingPSN(order=31, threshold=2.0)
+    double.taps.data = 2 * 0.9 ** torch.arange(31.0)
+    assert torch.equal(double(x), NoResetLIF(0.9)(x))
+
+
 def test_prp_psn_k1_causal_iff_lower_triangular():
     for module in (PSN(6), MaskedPSN(6, order=3, blend=1.0), MaskedPSN(6, order=6, blend=0.5)):
         form = module.as_fixed_point()
@@ -155,6 +162,12 @@ def test_prp_psu_k2(decay):
     assert (PSU(8, 0.5, slope=None)(torch.tensor(x)).detach().numpy() <= oracle.lif(x, 0.5)).all()
 
 
+def test_prp_psu_k2_needs_a_decay_that_is_not_negative():
+    x = np.array(list(itertools.product((0.0, 0.5, 1.0, 1.5), repeat=4))).T
+    assert (sweep_hard(x, -0.5, 2) > oracle.lif(x, -0.5)).any()
+    assert (sweep_hard(x, 0.5, 2) <= oracle.lif(x, 0.5)).all()
+
+
 def test_prp_psu_k2_graded_estimate_breaks_both():
     x = torch.tensor([[1.2, 1.2], [0.7, 0.8]])
     assert PSU(2, 0.5, slope=4.0)(x)[1].tolist() == [0, 1]
@@ -169,6 +182,20 @@ def test_prp_hard_reset_form():
         u = 0.8 * after + two[1]
         misfit = np.abs(design @ np.linalg.lstsq(design, u, rcond=None)[0] - u).max()
         assert (misfit < ROUND_OFF) == fits
+
+
+def test_prp_hard_reset_form_full_matrices_and_later_steps():
+    """The inputs of the proof at T = 4: silent from step 2 on, and no row fits them, full matrices or not."""
+    first = np.array([0.25, 0.5, 0.75, 1.0, 1.5, 2.0])
+    x = np.stack([first, -np.ones(6), np.zeros(6), np.zeros(6)])
+    v, u, s = np.zeros(6), [], []
+    for now in x:
+        u.append(0.8 * v + now)
+        s.append(u[-1] >= 1)
+        v = u[-1] * ~s[-1]
+    assert not np.any(s[1:])
+    design = np.concatenate([x, s]).T.astype(float)
+    assert np.abs(design @ np.linalg.lstsq(design, u[1], rcond=None)[0] - u[1]).max() > 0.1
 
 
 def residual(u, d, alpha, b):

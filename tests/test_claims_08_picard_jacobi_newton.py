@@ -219,6 +219,26 @@ def test_thm_centred_contraction_gives_up_boundedness():
     assert solve(lif(0.9), x, CentredFixedPoint(30, 12.0)).membrane.abs().max() > 1e3
 
 
+def test_thm_centred_contraction_is_about_every_length():
+    """Short trains may contract although the neuron does not: q at T = 1 is 0, at T = 2 it is r."""
+    assert recurrence_rate(0.5, 14.0) > 1 and centred_constant(0.5, 14.0) > 1
+    assert centred_constant(0.5, 14.0, T=1) == 0 and centred_constant(0.5, 14.0, T=2) == pytest.approx(0.875)
+
+
+def test_thm_centred_contraction_gives_up_brackets():
+    """Consecutive FPT iterates lie on opposite sides of the truth, centred ones on one side at some steps."""
+    x = np.random.default_rng(12).normal(0.2, 0.5, (30, 50))
+    truth = loop(x, step(0.9, 1.0, logistic(4.0))[0])
+    same = {}
+    for name, run in {
+        "FPT": lambda K: FixedPoint(K, (4.0,) * K),
+        "centred": lambda K: CentredFixedPoint(K, 4.0),
+    }.items():
+        a, b = (solve(lif(0.9), torch.as_tensor(x), run(K)).membrane.numpy() - truth for K in (3, 4))
+        same[name] = int(((a * b) > 1e-9).sum())
+    assert same["FPT"] == 0 and same["centred"] > 100
+
+
 def test_published_table_of_constants():
     rows = [(0.5, 4), (0.5, 8), (0.9, 2), (0.9, 4), (0.9, 12)]
     q = [round(centred_constant(d, a, centre=0.0), 2) for d, a in rows]
@@ -241,7 +261,41 @@ def test_prp_phases_persist_in_exact_arithmetic(reset):
         assert {a, b} == set(orbit)
 
 
+def test_prp_phases_persist_costs_all_but_one_evaluation_in_exact_arithmetic():
+    """Constant input 7/10: Jacobi, FPT, the additive form and the gated scan need T - 1 evaluations, T = 2 .. 40."""
+    half, drive = Fraction(1, 2), Fraction(7, 10)
+
+    def needed(T, reset, slope):
+        after = lambda u: u - (u >= 1) if reset == "soft" else u * (u < 1)
+        truth, U = [drive], [drive]
+        for _ in range(T - 1):
+            truth.append(half * after(truth[-1]) + drive)
+            U.append(half * U[-1] + drive)
+        for K in range(1, T + 1):
+            if [u >= 1 for u in U] == [u >= 1 for u in truth]:
+                return K
+            new = [drive]
+            for t in range(1, T):
+                new.append(half * after(U[t - 1]) + drive + slope(U[t - 1]) * (new[-1] - U[t - 1]))
+            U = new
+
+    for reset, slope in (
+        ("soft", lambda u: 0),
+        ("soft", lambda u: half),
+        ("hard", lambda u: 0),
+        ("hard", lambda u: half),
+        ("hard", lambda u: half * (u < 1)),
+    ):
+        assert [needed(T, reset, slope) for T in range(2, 41)] == list(range(1, 40))
+
+
 # ------------------------------------------------------------------------------------------ exercises
+
+
+def test_exercise_other_centre_quotient_across_the_threshold():
+    fire, slope = logistic(12.0)
+    assert round(float(slope(0.15)), 2) == round(float(slope(-0.15)), 2) == 1.46
+    assert round(float((fire(0.15) - fire(-0.15)) / 0.3), 2) == 2.39
 
 
 def test_exercise_solutions():
@@ -255,6 +309,7 @@ def test_exercise_solutions():
         for steps in (1, 5, 40):
             smallest = np.linalg.svd(np.eye(steps) - rho * np.eye(steps, k=-1), compute_uv=False)[-1]
             assert smallest >= (1 - rho) / (1 - rho**steps) - 1e-12
+    assert round(np.log(9e4) / np.log(11 / 9), 1) == 56.8
     assert 9 * centred_constant(0.9, 4.0) ** 57 <= 1e-4 < 9 * centred_constant(0.9, 4.0) ** 56
     v, seen = Fraction(2, 35), []
     for _ in range(9):
