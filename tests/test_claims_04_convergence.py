@@ -67,6 +67,27 @@ def test_thm_sup_contraction_error_bounds():
         assert error <= q / (1 - q) * sup(membranes[k] - membranes[k - 1]) + ROUNDING
 
 
+@pytest.mark.parametrize("decay", (0.25, 0.5, 0.75, 0.9, 0.95))
+def test_thm_sup_contraction_largest_slope(decay):
+    for threshold in (1.0, 0.3):
+        edge = theory.largest_contracting_slope(decay, threshold)
+        assert edge == pytest.approx(4 * (1 - decay) / (decay * threshold), rel=ROUNDING)
+        assert all(
+            theory.contraction_constant(decay, edge, threshold, T) < 1 for T in (1, 2, 8, 16)
+        )  # below 1 strictly, and in float64
+        assert theory.contraction_constant(decay, edge * 1.001, threshold, 2000) > 1  # no larger slope, for long trains
+    printed = {0.25: 12, 0.5: 4, 0.75: 1.33, 0.9: 0.44, 0.95: 0.21}
+    assert round(theory.largest_contracting_slope(decay), 2) == printed[decay]
+
+
+def test_eq_never_blows_up():
+    for decay in (0.5, 0.9, 1.2, -0.9):
+        x = inputs(24, seed=40, decay=decay)
+        u, _ = loop(x, decay)
+        room = np.abs(feedback(decay, 24)).sum(1)[:, None]
+        assert all((np.abs(w - u) <= room + ROUNDING * (1 + room)).all() for w in chain(x, decay, 24)[1])
+
+
 def test_two_norm_is_smaller_but_not_in_the_limit():
     for decay in (0.5, 0.9, 1.0):
         for T in (3, 8, 32):
@@ -127,11 +148,25 @@ def test_prp_bound_peak():
             assert size[-1] > 0  # λL ≥ 1: even at k = T − 1 the bound is above one
 
 
+@pytest.mark.parametrize(("decay", "gain"), ((0.5, 3.0), (0.9, 3.0), (0.5, 1.2), (0.9, 0.2)))
+def test_prp_bound_peak_rate(decay, gain):
+    n, odds = 20_000, gain * decay / (1 - decay)
+    assert odds > 1
+    top = np.log(decay * (1 + gain))
+    for share in (0.05, 1 - decay, 0.3, 0.6, 0.75, 0.95):
+        K = int(np.ceil(share * n))
+        measured = (K * np.log(gain) + float(theory.log_power_row_sum(decay, K, n + 1)[-1])) / n
+        entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
+        rate = share * np.log(odds) if share <= 1 - decay else np.log(decay) + share * np.log(gain) + entropy
+        assert measured == pytest.approx(rate, abs=SHARPNESS) and rate <= top + ROUNDING
+        assert rate > 0 or gain * decay < 1
+
+
 def test_prp_bound_peak_counterexample():
     x = np.full(128, 0.55)
     x[0] = 1.0
     u, _ = loop(x, 0.9, fire=logistic(12.0))
-    assert sup(u - 1.0) < ROUNDING
+    assert sup(u - 1.0) == 0.0  # 0.9·0.5 + 0.55 rounds to 1, as the example says; the orbit repels
     _, membranes = chain(x, 0.9, 128, fire=logistic(12.0))
     for k, error in ((0, 4.50), (13, 4.50), (51, 4.4985), (100, 4.24), (120, 2.35), (127, 0.0)):
         assert sup(membranes[k] - u) == pytest.approx(error, abs=0.006)
@@ -151,6 +186,24 @@ def test_thm_weighted_norm(decay):
     for k in range(1, T):
         now, before = (np.abs(membranes[j] - u) / w for j in (k, k - 1))
         assert (now.max(0) <= q * before.max(0) + ROUNDING).all()
+
+
+@pytest.mark.parametrize("decay", (0.5, 0.9, -0.7))
+def test_thm_weighted_norm_is_attained_and_bounds_the_error(decay):
+    T, slope = 16, 12.0
+    A, fire, steps = feedback(decay, T), logistic(slope), np.arange(1, T + 1)
+    for weight in (0.8, 1.0, 1.3, 3.6):
+        near = 1e-7 * weight ** (steps - T) * np.where(A[-1] < 0, -1.0, 1.0)
+        image = np.abs(A @ (fire(near) - fire(-near))) / weight**steps
+        ratio = sup(image) / sup(2 * near / weight**steps)
+        assert ratio == pytest.approx(theory.weighted_norm_constant(decay, slope, weight, T=T), rel=SHARPNESS)
+    x = inputs(T, seed=41, decay=decay)
+    u, _ = loop(x, decay, fire=logistic(slope))
+    _, membranes = chain(x, decay, T, fire=logistic(slope))
+    for k in range(1, T):
+        for weight in (1.0, 1.3, 3.6, 8.0):
+            geometric = (slope / 4) * abs(decay) / (weight - abs(decay))
+            assert sup(membranes[k] - u) <= weight ** (T - 1) * geometric**k * sup(membranes[0] - u) + ROUNDING
 
 
 @pytest.mark.parametrize("decay", (0.5, 0.9))
