@@ -123,6 +123,17 @@ def test_lem_nonneg_lowpass():
     assert (theory.response_kind(*random_stable(2000, 4, (0, 0, 0, -1), (1, 1, 1, 0))) != 0).any()
 
 
+def test_shares_of_the_split():
+    # The evenly spread points of the notebook: soma high-pass, with a low-pass dendrite, and the reverse split.
+    unit = torch.quasirandom.SobolEngine(4).draw(2**15, dtype=torch.float64) + 0.5 / 2**15
+    box = torch.tensor([0, 0, -1, -1.0]) + torch.tensor([1, 1, 2, 2.0]) * unit
+    kind = theory.response_kind(*box[theory.ts_lif_stability(*box.T).stable].T)
+    dendrite, soma = kind.unbind(1)
+    shares = [soma == 1, (dendrite == 0) & (soma == 1), (dendrite == 1) & (soma == 0)]
+    assert len(kind) == 24_566
+    assert [round(100 * part.double().mean().item(), 1) for part in shares] == [4.9, 2.6, 2.1]
+
+
 def test_def_kinds_finds_all_four():
     names = [theory.KINDS[theory.response_kind(*p)[1]] for p in [(0.8, 0.3, 0.1, 0.3), START]]
     assert names == ["low-pass", "band-pass"]
