@@ -281,3 +281,18 @@ def test_ex_decay_units():
     assert [round(math.exp(-h), 4) for h in (0.05, 0.25)] == [0.9512, 0.7788]
     assert round(20 * math.log(2), 1) == 13.9
     assert [next(m for m in range(99) if decay**m < 0.01) for decay in (0.5, 0.9)] == [7, 44]
+
+
+def test_ex_design_train():
+    def design(S, decay, margin):
+        U = [1 + margin if s else 1 - margin for s in S]
+        V = [Q(0), *(u - s for u, s in zip(U, S))]
+        return [u - decay * v for u, v in zip(U, V)]
+
+    S = [1, 0, 1, 0, 1, 0]
+    for decay in (Q(0), Q(1, 2), Q(9, 10), Q(1)):
+        for margin in (Q(1), Q(1, 10), Q(1, 10**9)):
+            spikes, membrane = rational_loop(design(S, decay, margin), decay)
+            assert spikes == S and all(abs(u - 1) == margin for u in membrane)
+        limit = [Q(1), *(1 - decay * (1 - s) for s in S[:-1])]  # 1 after a spike, 1 - decay after silence
+        assert all(abs(x - y) <= 2 * margin for x, y in zip(design(S, decay, margin), limit))

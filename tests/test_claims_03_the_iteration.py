@@ -323,3 +323,22 @@ def test_def_solution():
     one = fptlib.solve(fptlib.lif(0.9), x[:2], fptlib.Sequential())
     rest = fptlib.solve(fptlib.lif(0.9), x[2:], fptlib.Sequential(), v0=one.final_state)
     assert torch.equal(torch.cat([one.spikes, rest.spikes]), run.spikes)
+
+
+def test_ex_other_counts():
+    F, S, changed, evaluations = soft(0.5, step)(np.array([1.2, 0.8, 0.7])[:, None]), np.zeros((3, 1)), 0, 0
+    while True:
+        new, evaluations = F(S), evaluations + 1
+        if np.array_equal(new, S):
+            break
+        S, changed = new, changed + 1
+    assert (changed, evaluations) == (
+        3,
+        4,
+    )  # right after as many evaluations as changed something; one more to prove it
+
+
+def test_ex_break_even():
+    for ratio, last in ((16, 31), (256, 511)):
+        faster = [T for T in range(1, 2000) if T * T / ratio < 2 * T]
+        assert faster == list(range(1, last + 1))

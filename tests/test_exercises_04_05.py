@@ -97,8 +97,37 @@ def test_ex_recurrent_signature():
     strong = 1.5 * np.eye(4) + np.abs(rng.normal(size=(4, 4)))
     F = recurrent_feedback(strong)
     assert (F <= 0).all()
+    own = np.diag([1.5, 0.0, 0.0, 0.0])  # one neuron that excites itself by more than its reset: no signs from T = 3 on
+    for steps, exists in ((2, True), (3, False)):
+        assert (theory.signature(torch.from_numpy(recurrent_feedback(own, steps=steps))) is not None) == exists
     linear = rng.normal(-1.0, 1.0, (24, 50))
     truth, low, high = solve_forward(linear, F), np.zeros((24, 50)), np.ones((24, 50))
     for _ in range(8):  # a monotone sweep: two chains, each on its own side
         low, high = step(linear - F @ low - 1.0), step(linear - F @ high - 1.0)
         assert (low <= truth).all() and (truth <= high).all()
+
+
+def test_ex_certified_steps_and_the_step_that_causality_adds():
+    def agreeing(chain):
+        return chain[-1] == chain[-2]
+
+    def causal(chain):
+        mask = agreeing(chain)
+        mask[1:] |= agreeing(chain).cumprod(0)[:-1].bool()
+        mask[0] = True
+        return mask
+
+    assert theory.check_certified_steps(agreeing).startswith("Correct.")
+    assert theory.check_certified_steps(causal).startswith("Correct.")
+    assert theory.check_certified_steps(lambda chain: chain[-1] == chain[-3]).startswith("Not yet:")
+
+
+@pytest.mark.parametrize("decay", (0.05, 0.25, 0.4))
+def test_ex_expected_sweeps(decay):
+    T, trains = 64, 500
+    x = np.random.default_rng(42).normal(0.0, 1.0, (T, trains))
+    ratio = theory.chain_ratio(decay, 1 / np.sqrt(2 * np.pi))
+    _, s = loop(x, decay)
+    wrong = np.array([(z != s).any(0) for z in chain(x, decay, T)[0]])
+    needed = np.where(wrong.any(0), T + 1 - wrong[::-1].argmax(0), 0)  # from here on all spikes are right
+    assert needed.mean() <= 1 + np.log(T) / np.log(1 / ratio) + 1 / (1 - ratio)
