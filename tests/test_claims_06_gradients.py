@@ -259,6 +259,27 @@ def test_prp_neumann_remainder_more_terms_can_be_worse():
         assert (np.diff(errors[errors > 1e-12]) > 0).any() == rises
 
 
+def test_prp_neumann_remainder_permits_a_climb_and_does_not_enforce_it():
+    """What the reader sees on the sliders: largest relative error of the series over K, graded neurons, T = 32."""
+    rng, T, N = np.random.default_rng(17), 32, 24
+    noise, weight = rng.normal(size=(2, N, T))
+
+    def highest(decay, slope):
+        kernel, errors, size = leak(T, decay), np.zeros(T), 0.0
+        fire = logistic(slope)
+        for z, ell in zip(noise, weight):
+            D = fire[1](loop(0.6 * (1 - decay) + 0.5 * z, step(decay, 1.0, fire)[0]) - 1)
+            truth, total = spike_jacobian(D, decay).T @ ell, np.zeros((T, T))
+            size += truth @ truth
+            for K in range(T):
+                total = D[:, None] * (kernel - (kernel - np.eye(T)) @ total)
+                errors[K] += ((total.T @ ell - truth) ** 2).sum()
+        return np.sqrt(errors / size).max()
+
+    assert max(highest(0.5, a) for a in (1.0, 4.0, 8.0, 16.0)) < 1  # q = 0.25, 1, 2, 4
+    assert highest(0.9, 4.0) > 2 and highest(0.9, 8.0) > 2
+
+
 # --------------------------------------------------------------------------- prp-detached-first-term
 
 

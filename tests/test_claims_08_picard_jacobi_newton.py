@@ -225,6 +225,18 @@ def test_thm_centred_contraction_is_about_every_length():
     assert centred_constant(0.5, 14.0, T=1) == 0 and centred_constant(0.5, 14.0, T=2) == pytest.approx(0.875)
 
 
+def test_thm_centred_contraction_just_past_the_limit_is_not_yet_a_climb():
+    """decay 0.9, limit 8.4: slope 9 still descends on random input, slope 12 climbs."""
+    x = 0.11 + (0.35 * np.sqrt(0.19) + 0.05) * np.random.default_rng(13).normal(size=(96, 12))
+    for slope, climbs in ((9.0, False), (12.0, True)):
+        F, U = step(0.9, 1.0, logistic(slope))[0], loop(x, lambda u: 0.9 * u)
+        truth, errors = loop(x, F), []
+        for _ in range(40):
+            errors.append(np.median(np.abs(U - truth).max(0)))
+            U = sweep(U, x, F, 0.9 * (1 - slope / 8))
+        assert (max(errors) > 1e3 * errors[0], errors[-1] > errors[0]) == (climbs, climbs)
+
+
 def test_thm_centred_contraction_gives_up_brackets():
     """Consecutive FPT iterates lie on opposite sides of the truth, centred ones on one side at some steps."""
     x = np.random.default_rng(12).normal(0.2, 0.5, (30, 50))
