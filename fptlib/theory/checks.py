@@ -132,4 +132,4 @@ def check_certified_steps(function):
             extra = int((marked & ~proved).sum())
             if extra:
                 return f"Not yet: {extra} marked steps happen to be right but are not proved by these sweeps."
-    return "Correct. Every marked spike is the sequential one, and no proved step is left out."
+    return "Correct. Every marked spike is the sequential one, and no step that agreement proves is left out."
