@@ -67,13 +67,13 @@ def lengths_of(record):
 
 
 def earlier(record):
-    """The lengths timed in the first session, whose program could not yet record a step with this optimiser."""
+    """The lengths timed in the first run, whose program could not yet record a step with this optimiser."""
     runs = [r for of_arm in raw(record).values() for r in of_arm.values()]
     return {r["steps"] for r in runs if "capturable" in (r["why_no_graph"] or "")}
 
 
 def raw_table(record, field, shown):
-    """Raw speech: a row for each neuron, a column for each T where the field was measured; the first session's are starred."""
+    """Raw speech: a row for each neuron, a column for each T where the field was measured; the first run's are starred."""
     found, old = raw(record), earlier(record)
     lengths = [t for t in lengths_of(record) if any(of_arm.get(t, {}).get(field) for of_arm in found.values())]
     made = [
