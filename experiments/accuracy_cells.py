@@ -7,6 +7,8 @@ Accuracies are printed in per cent, mean ± deviation over seeds (n - 1 below).
 import statistics
 from collections import defaultdict
 
+from experiments.record import time_to
+
 SHORT = ("rows-mnist", "rows-fashion-mnist", "columns-cifar10")
 SPEAKER = "fsdd-frames-speaker"  # as its config is called; in the record a part of "fsdd-frames"
 LONG = (
@@ -80,8 +82,7 @@ def with_step(record, steps):
     step = steps.get(shape_key(record))
     if record.get("step_ms") or not step:
         return record
-    a_step = step["step_ms"] / 1e3 * (record["examples"] // record["batch"])
-    return record | step | {"time_to": {goal: epochs * a_step for goal, epochs in record["epochs_to"].items()}}
+    return record | step | {"time_to": time_to(record, step["step_ms"])}
 
 
 def values(rows, field):

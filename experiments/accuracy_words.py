@@ -26,6 +26,7 @@ from experiments.accuracy_cells import (
     tasks_in,
     values,
 )
+from experiments.pages import listed
 
 COLUMNS, FRAMES = "columns-cifar10", "fsdd-frames"
 SETS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
@@ -33,12 +34,6 @@ SPOKEN = {f"rows-{data}": f"rows of {name}" for data, name in SETS.items()}
 SPOKEN |= {f"pixels-{data}": f"pixels of {name}" for data, name in SETS.items()}
 SPOKEN |= {f"permuted-{data}": f"permuted {name}" for data, name in SETS.items()}
 SPOKEN |= {COLUMNS: "columns of CIFAR-10", FRAMES: "spoken digits", SPEAKER: "the new speaker's digits"}
-
-
-def listed(words):
-    """'a', 'a and b', 'a, b and c'."""
-    words = list(words)
-    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
 
 
 def spelled(task):

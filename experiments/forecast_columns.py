@@ -3,7 +3,8 @@
 import statistics
 
 from experiments import forecast_compare as fc
-from experiments.forecast_words import BACKBONES, NAMES, grid, listed, network, number, spread
+from experiments.forecast_words import BACKBONES, NAMES, grid, network, number, spread
+from experiments.pages import listed
 
 TITLES = {
     "metr-la": ("METR-LA, ten sensors", "METR-LA"),

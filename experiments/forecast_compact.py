@@ -42,7 +42,7 @@ SEEDS = 3  # of every network that is compared
 
 def lean(row):
     """A record without what nobody reads, in few digits."""
-    row = {name: value if name in WHOLE else rounded(value) for name, value in row.items()}
+    row = {name: value if name in WHOLE else record.rounded(value, DIGITS) for name, value in row.items()}
     if row.get("curve"):
         told = all(row.get(name) == value for name, value in CURVES.items()) and row["neuron"].startswith("ts-lif")
         kept = ("epoch", "val", "neurons")
@@ -52,17 +52,11 @@ def lean(row):
     if "curve" in row and not row["curve"]:
         del row["curve"]
     if row["seed"] and row.get("r2_per_channel"):
-        row |= {"r2_channel_median": rounded(record.middle(row["r2_per_channel"])), "r2_per_channel": None}
+        row |= {
+            "r2_channel_median": record.rounded(record.middle(row["r2_per_channel"]), DIGITS),
+            "r2_per_channel": None,
+        }
     return row
-
-
-def rounded(value):
-    """Floats to four significant digits, in dicts and lists too."""
-    if isinstance(value, dict):
-        return {name: rounded(entry) for name, entry in value.items()}
-    if isinstance(value, list):
-        return [rounded(entry) for entry in value]
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
 
 
 def place(row):

@@ -6,7 +6,8 @@ from experiments import forecast_verdicts as fv
 from experiments.forecast_columns import column_table
 from experiments.forecast_small import LOOKBACK, RATE
 from experiments.forecast_sources import FULL, PARTIAL, SMALL
-from experiments.forecast_words import BACKBONES, FACTS, amount, listed, plan, settings
+from experiments.forecast_words import BACKBONES, FACTS, amount, plan, settings
+from experiments.pages import listed
 
 PLANNED = len(fc.SETS) * len(fc.BACKBONES) * len(fc.NEURONS) * len(fc.HORIZONS) * 3  # trainings of the full grid
 

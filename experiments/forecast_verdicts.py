@@ -21,7 +21,8 @@ from experiments.forecast_claims import (
     two_scales,
     word,
 )
-from experiments.forecast_words import BACKBONES, NAMES, change, listed, number
+from experiments.forecast_words import BACKBONES, NAMES, change, number
+from experiments.pages import listed
 
 RELEASED = {"a": (0.8, 0.3), "b": (-0.1, -0.8)}  # the start of every TS-LIF layer
 START = abs(fc.eigenvalues(RELEASED)[0])

@@ -70,12 +70,6 @@ def change(values):
     return f"{show(mean)}" if low is None else f"{show(mean)} [{show(low)}, {show(high)}]"
 
 
-def listed(names, last="and"):
-    """a, b and c."""
-    names = list(names)
-    return f"{', '.join(names[:-1])} {last} {names[-1]}" if len(names) > 1 else "".join(names)
-
-
 def amount(n):
     """A small number as a word."""
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

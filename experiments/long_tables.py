@@ -27,8 +27,9 @@ from experiments.accuracy_cells import (
     values,
 )
 from experiments.accuracy_missing import missing, of_long_tasks
-from experiments.accuracy_words import complete, in_percent, listed, shared
+from experiments.accuracy_words import complete, in_percent, shared
 from experiments.long_cells import ORDERED, PERMUTED, PIXELS, PLACES, SIGNALS, kinds, rows_of, shown_k, there
+from experiments.pages import listed
 from fptlib.data import results
 
 PAGE = Path(__file__).resolve().parents[1] / "book" / "16-long-tasks.md"

@@ -1,4 +1,4 @@
-"""Tables of a page, made from a record: each stands between two comment lines, ``% begin NAME`` and ``% end NAME``."""
+"""What a page takes from a record: words, and tables, each of which stands between two comment lines, ``% begin NAME`` and ``% end NAME``."""
 
 import re
 
@@ -19,3 +19,9 @@ def page_with_tables(text, blocks):
         made = build()
         text = pattern.sub(lambda m, made=made: f"{m[1]}\n{made}\n{m[2]}", text)
     return text
+
+
+def listed(names, last="and"):
+    """a, b and c."""
+    names = list(names)
+    return f"{', '.join(names[:-1])} {last} {names[-1]}" if len(names) > 1 else "".join(names)

@@ -203,8 +203,7 @@ def add_steps(records, timed, runs):
             continue  # timed when it was merged before
         record |= {key: found.get(key) for key in ("step_ms", "graph_ms", "peak_bytes", "why_no_graph")}
         if found and found["step_ms"] and record.get("epochs_to"):
-            a_step = found["step_ms"] / 1e3 * (record["examples"] // record["batch"])
-            record["time_to"] = {target: epochs * a_step for target, epochs in record["epochs_to"].items()}
+            record["time_to"] = time_to(record, found["step_ms"])
         else:
             record["time_to"] = {}
     trained = {record["task"] for record in records if record["epochs"] is not None}
@@ -214,6 +213,12 @@ def add_steps(records, timed, runs):
     return [
         bare | r | {"run": len(runs) - 1, "shared": 1, "part": f"{r['steps']} steps; time and memory"} for r in rest
     ]
+
+
+def time_to(record, step_ms):
+    """{target: seconds of training until validation reached it}, at this time of a step."""
+    an_epoch = step_ms / 1e3 * (record["examples"] // record["batch"])
+    return {target: epochs * an_epoch for target, epochs in record["epochs_to"].items()}
 
 
 def slim(records, what):
@@ -246,13 +251,13 @@ def middle(channels):
     return statistics.median(known) if known else None
 
 
-def rounded(value):
-    """Floats to `DIGITS` significant digits, in dicts and lists too."""
+def rounded(value, digits=DIGITS):
+    """Floats to some significant digits, in dicts and lists too."""
     if isinstance(value, dict):
-        return {name: rounded(entry) for name, entry in value.items()}
+        return {name: rounded(entry, digits) for name, entry in value.items()}
     if isinstance(value, list):
-        return [rounded(entry) for entry in value]
-    return float(f"{value:.{DIGITS}g}") if isinstance(value, float) else value
+        return [rounded(entry, digits) for entry in value]
+    return float(f"{value:.{digits}g}") if isinstance(value, float) else value
 
 
 def main():

@@ -1,15 +1,12 @@
 """The complex scan and the decoupled reset: kernels, torch code and PRF against loops; scratch memory is full of NaN."""
 
 import math
-import os
 
 import numpy as np
 import pytest
 import torch
 
 GPU = torch.cuda.is_available()
-if not GPU:
-    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported, below
 
 from fptlib import complex_scan, kernels  # noqa: E402
 from fptlib.parallel import PRF  # noqa: E402

@@ -1,13 +1,7 @@
 """`solve` on the Triton backend: the same trains and gradients as the torch backend, interpreted where there is no GPU."""
 
-import os
-
-import torch
-
-if not torch.cuda.is_available():
-    os.environ["TRITON_INTERPRET"] = "1"
-
 import pytest
+import torch
 
 pytest.importorskip("triton", reason="Triton is a Linux package; the kernels need it")
 from test_exact_adjoint import NEURONS

@@ -10,8 +10,6 @@ import pytest
 import torch
 
 GPU = torch.cuda.is_available()
-if not GPU:
-    os.environ["TRITON_INTERPRET"] = "1"  # read when Triton is first imported, below
 pytest.importorskip("triton", reason="Triton is a Linux package; the kernels need it")
 
 from fptlib import kernels  # noqa: E402

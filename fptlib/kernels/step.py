@@ -55,17 +55,17 @@ def zero_after_loads(p, n, never):
     The barrier keeps the loads above it, the load below it (masked off at run time) stays below: nothing waits for values.
     """
     tl.debug_barrier()
-    return tl.load(p + n, mask=spread(never, n) > 0, other=0.0)
+    return opaque_zero(p, n, never)
 
 
 @triton.jit
-def opaque_zero(p, n, never, STATE: tl.constexpr):
-    """Zeros that the compiler takes for values from memory; p may be read nowhere (``never`` is negative at run time).
+def opaque_zero(p, n, never):
+    """Zeros that the compiler takes for values from memory; nothing is read (``never`` is negative at run time).
 
     What a loop carries from a constant zero is followed through every unrolled step, anew for each such value: the
     two-state backward pass then took a minute to compile, all of it in that analysis.
     """
-    return tl.load(p + 0 * n, mask=spread(never, n) < 0, other=0.0).to(STATE)
+    return tl.load(p + n, mask=spread(never, n) > 0, other=0.0)
 
 
 @triton.jit

@@ -55,7 +55,7 @@ def _reverse2(
     t1 = tl.minimum(t0 + chunk, T)
     q = load_table(table, n, inside, N, PER_NEURON)
     slope = tl.load(slope) if SLOPE else slope
-    zero = opaque_zero(x, n, T, STATE)
+    zero = opaque_zero(x, 0 * n, t0 - T).to(STATE)
     g0, g1 = zero, zero
     if carry is not None and not MEASURE:
         g0 += tl.load(carry + j * 2 * N + n, mask=inside, other=0.0)
