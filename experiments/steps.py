@@ -1,6 +1,6 @@
 """Time of one training step and its memory, each arm alone on the GPU: the timings of the accuracy experiments.
 
-    python -m experiments.steps OUT CONFIG... [--budget-s N]
+    python -m experiments.steps OUT CONFIG... [--arm NAME] [--budget-s N]
 
 Every distinct (shape, arm, decay, K) of the configs is timed twice: as plain PyTorch runs it (``step_ms``, median of events
 around whole steps, data on the device) and recorded as a CUDA graph and replayed (``graph_ms``; null with a reason where it
@@ -71,6 +71,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("configs", nargs="+")
+    parser.add_argument("--arm", help="this arm alone; the others keep the times they have")
     parser.add_argument("--budget-s", type=float, default=1e9)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     asked = parser.parse_args()
@@ -78,7 +79,7 @@ def main():
     for run in (run for path in asked.configs for run in config.expand(config.read(path))):
         plan = Plan.read(run.train, graph=True)
         key = (shape_of(run), run.arm, run.decay, run.k)
-        if key in seen or time.perf_counter() - begin > asked.budget_s:
+        if key in seen or asked.arm not in (None, run.arm) or time.perf_counter() - begin > asked.budget_s:
             continue
         seen.add(key)
         task = task_of(json.dumps(run.task, sort_keys=True), asked.device)
@@ -97,6 +98,8 @@ def main():
         print(f"{made['shape']} {run.arm} {run.decay} k{run.k}: {' '.join(shown)} ms {gib:.2f} GiB{why}", flush=True)
         torch.cuda.empty_cache()
         record.write(asked.out, records, record.STEPS)
+    if not records:
+        parser.error(f"no arm {asked.arm!r} in {', '.join(asked.configs)}, or no time for it.")
 
 
 if __name__ == "__main__":

@@ -51,6 +51,17 @@ def test_jobs_go_seed_by_seed(grid):
     assert [name[-2:] for _, name, _ in worker.jobs([grid])] == ["s0", "s0", "s1", "s1"]
 
 
+def test_one_arm_is_timed_by_name_and_a_wrong_name_ends_the_command(monkeypatch, grid, tmp_path, capsys):
+    ask = ["steps", str(tmp_path / "steps.json"), str(grid), "--device", "cpu", "--arm"]
+    monkeypatch.setattr(sys, "argv", [*ask, "psn"])
+    steps.main()
+    assert [r["arm"] for r in json.loads((tmp_path / "steps.json").read_text())["records"]] == ["psn"]
+    monkeypatch.setattr(sys, "argv", [*ask, "nobody"])
+    with pytest.raises(SystemExit):
+        steps.main()
+    assert "no arm 'nobody'" in capsys.readouterr().err
+
+
 def test_a_worker_leaves_what_another_took_and_times_come_from_steps(monkeypatch, grid, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
