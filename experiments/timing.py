@@ -168,12 +168,12 @@ def memory(run, x, g, train):
     return spikes, sum(kept.values()) if train else 0, torch.cuda.max_memory_allocated() - before
 
 
-def signal(T, N, decay, case, dtype, seed):
+def signal(T, N, decay, case, dtype, seed, device="cuda"):
     """Input by name: ``random`` fires at some 5 to 15 percent, ``dense`` at about half, ``constant`` never lets phases meet."""
-    generator = torch.Generator(device="cuda").manual_seed(seed)
+    generator = torch.Generator(device=device).manual_seed(seed)
     if case == "constant":
-        return torch.full((T, N), 0.7 if decay == 0.5 else (1 - decay) * 3.5, device="cuda", dtype=dtype)
-    x = torch.randn(T, N, device="cuda", generator=generator, dtype=dtype)
+        return torch.full((T, N), 0.7 if decay == 0.5 else (1 - decay) * 3.5, device=device, dtype=dtype)
+    x = torch.randn(T, N, device=device, generator=generator, dtype=dtype)
     if case == "dense":
         return x.mul_(0.5).add_(0.5 + (1 - decay) * 0.5)
     return x.mul_(0.9 * (1 - decay**2) ** 0.5).add_(0.8 * (1 - decay))
