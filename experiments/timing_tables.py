@@ -2,6 +2,8 @@
 
     python -m experiments.timing_tables          rewrite both from experiments/results/timing.json
 
+The libraries with an environment of their own come from timing_elsewhere.json, where there is one (`experiments.elsewhere_tables`).
+
 A test fails when page or figure and record differ.
 """
 
@@ -9,10 +11,11 @@ import json
 from functools import partial
 from pathlib import Path
 
-from experiments import pages
+from experiments import elsewhere_tables, pages
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "experiments" / "results" / "timing.json"
+ELSEWHERE = RECORD.with_name("timing_elsewhere.json")
 PAGE = ROOT / "book" / "14-time.md"
 DATA = ROOT / "_static" / "timing-data.js"
 SHOWN = ((16, 2**22), (128, 2**18), (1024, 2**14), (1024, 1024), (4096, 1024), (8192, 64))
@@ -131,9 +134,16 @@ def network_table(timing):
 BLOCKS = {"ratios": ratio_table, "all": all_table, "bad": bad_table, "networks": network_table}
 
 
+def elsewhere():
+    """The record of the libraries with an environment of their own, or None where they were not measured."""
+    return json.loads(ELSEWHERE.read_text()) if ELSEWHERE.is_file() else None
+
+
 def page_with_tables(text, timing):
-    """The page with its tables from the record."""
-    return pages.page_with_tables(text, {name: partial(build, timing) for name, build in BLOCKS.items()})
+    """The page with its tables from the records."""
+    blocks = {name: partial(build, timing) for name, build in BLOCKS.items()}
+    blocks["elsewhere"] = lambda: elsewhere_tables.block(elsewhere(), size, significant)
+    return pages.page_with_tables(text, blocks)
 
 
 def figure_data(timing):
