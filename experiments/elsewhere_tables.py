@@ -86,10 +86,16 @@ def on_spikingjelly(record, rows, significant):
             if wrong == 0
             else f"{wrong:,} of {steps:,} spikes differ, because it computes $u = (x - v/\\tau) + v$ and so rounds once more"
         )
+        traced = any(r["device_ms"] for (impl, _, _), r in rows.items() if impl == FUSED)
+        device = (
+            "the device's time is here the sum of what the driver traces, for both, without the gaps between kernels"
+            if traced
+            else "the traces that would have given the device's time did not fit into the time of this run"
+        )
         return (
             f"**SpikingJelly 0.0.0.0.14**, its fused neuron on CuPy {record['header']['versions']['cupy']}: {verdict}. Its time is "
-            f"{ratios(rows, FUSED, significant)}. Its constants are copied to the device in each call, so that no graph can be replayed: the "
-            "device's time is here the sum of what the driver traces, for both, without the gaps between kernels."
+            f"{ratios(rows, FUSED, significant)}. Its constants are copied to the device in each call, so that no graph can be replayed; "
+            f"{device}."
         )
     reason = next((s["reason"] for s in record["skipped"] if s["impl"] == FUSED), "the record does not say why.")
     text = f"**SpikingJelly 0.0.0.0.14**: its fused neuron could not be measured ({reason.rstrip('.')})."
@@ -124,6 +130,16 @@ def on_spyx(record, rows, significant):
     return text
 
 
+def not_reached(rows, size):
+    """Which sizes of the table this run had no time for; None where it had time for all."""
+    left = []
+    for impl in (FUSED, PLAIN, UNROLLED, SWEPT):
+        sizes = [f"({size(T)}, {size(N)})" for T, N in SHOWN if (impl, T, N) not in rows]
+        if sizes:
+            left.append(f"{NAMES[impl]} at {'every size' if len(sizes) == len(SHOWN) else listed(sizes)}")
+    return f"Not measured: {'; '.join(left)}; the record says why." if left else None
+
+
 def block(record, size, significant):
     """Sentences and table from the record, or the one sentence where there is no record."""
     if record is None:
@@ -135,7 +151,10 @@ def block(record, size, significant):
         f"`experiments/results/timing_elsewhere.json` ({device}, {date}): each in its process, forward and backward at decay 0.5; replay was "
         "timed again beside the first."
     )
+    if record["header"].get("host"):
+        intro += f" {record['header']['host']}"
     parts = [intro, on_spikingjelly(record, rows, significant), on_spyx(record, rows, significant)]
     if any(impl in NAMES for impl, _, _ in rows):
         parts.append(table(rows, size, significant))
+    parts += filter(None, [not_reached(rows, size)])
     return "\n\n".join(parts)

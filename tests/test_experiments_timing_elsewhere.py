@@ -214,6 +214,18 @@ def test_table_and_sentences_are_the_record():
     assert "70 of 1,048,576 spikes differ from the equation" in text and "99" not in text
 
 
+def test_sizes_not_reached_untraced_kernels_and_a_busy_host_are_said():
+    content = record()
+    for r in content["records"]:
+        r["device_ms"] = None if r["impl"] == FUSED else r["device_ms"]
+    content["header"]["host"] = "The host was busy."
+    text = built(content)
+    assert "did not fit into the time of this run" in text and "sum of what the driver traces" not in text
+    assert "The host was busy." in text
+    assert "Not measured: SpikingJelly 0.0.0.0.14, CuPy at (16, 4.2M), (128, 256k), (1k, 16k) and (4k, 1k);" in text
+    assert "sum of what the driver traces" in built(record())
+
+
 def test_a_fused_neuron_that_did_not_run_is_said_with_its_reason():
     content = record()
     content["records"] = [r for r in content["records"] if r["impl"] not in (FUSED, PLAIN, UNROLLED, SWEPT)]
