@@ -157,6 +157,7 @@ def merge(paths, out, command=None, steps=None):
 
     Args:
         steps: path of a file of `experiments.steps`; its times and memory replace those of a run that shared its GPU.
+            Without it, such a run keeps neither.
 
     Raises:
         ValueError: two records with the same name (task, arm, seed, ...), or a file without records.
@@ -179,6 +180,8 @@ def merge(paths, out, command=None, steps=None):
             records.append(record | {"run": runs.index(head), "shared": head.get("shared", 1)})
     if steps:
         records += add_steps(records, json.loads(Path(steps).read_text(encoding="utf-8")), runs)
+    elif fields is ACCURACY:
+        records = [without_shared_time(record) for record in records]
     records = sorted(slim(records, what), key=lambda r: [str(r.get(n)) for n in KEYS[fields]])
     same = {name: runs[0][name] if all(r[name] == runs[0][name] for r in runs) else "see runs" for name in HEADER}
     dates = sorted(run["date"] for run in runs)
@@ -213,6 +216,13 @@ def add_steps(records, timed, runs):
     return [
         bare | r | {"run": len(runs) - 1, "shared": 1, "part": f"{r['steps']} steps; time and memory"} for r in rest
     ]
+
+
+def without_shared_time(record):
+    """The record without times and memory of a training that shared its GPU; what `experiments.steps` measured stays."""
+    if record["shared"] == 1 or "why_no_graph" in record:
+        return record
+    return record | dict.fromkeys(("step_ms", "graph_ms", "peak_bytes", "why_no_graph")) | {"time_to": {}}
 
 
 def time_to(record, step_ms):

@@ -167,6 +167,16 @@ def test_a_merged_file_grows_and_keeps_its_times(tmp_path):
     assert next(r for r in grown if r["seed"] == 0)["time_to"] == {"0.5": 0.02}
 
 
+@pytest.mark.parametrize("shared, kept", [(1, (7.0, 5, {"0.5": 0.14})), (16, (None, None, {}))])
+def test_a_training_that_shared_its_gpu_leaves_no_time(tmp_path, shared, kept):
+    bare = dict.fromkeys(record.ACCURACY) | {"task": "t", "arm": "psn", "seed": 0, "part": "", "train_s": 9.0}
+    bare |= {"step_ms": 7.0, "peak_bytes": 5, "time_to": {"0.5": 0.14}}
+    head = dict.fromkeys(record.HEADER, "") | {"shared": shared}
+    record.write(tmp_path / "one.json", [bare], head=head)
+    (made,) = record.merge([tmp_path / "one.json"], tmp_path / "all.json", "merge")
+    assert (made["step_ms"], made["peak_bytes"], made["time_to"]) == kept and made["train_s"] == 9.0
+
+
 def test_shapes_decide_times_not_names():
     run = config.expand(config.read(ROOT / "experiments" / "configs" / "pixels-mnist.toml"))[0]
     twin = config.expand(config.read(ROOT / "experiments" / "configs" / "permuted-fashion-mnist.toml"))[0]
