@@ -11,6 +11,7 @@ from experiments.forecast_words import change, grid
 
 WORDS = {"lower": "better", "higher": "worse", "open": "open"}
 FREE, STABLE = "ts-lif", "ts-lif-stable"
+UNTESTED = "not tested"  # a grid of one horizon says nothing about how an advantage changes with it
 NEURONS = {FREE: "free", STABLE: "stable"}
 
 
@@ -101,7 +102,7 @@ def mean_of(table, one, two):
 
 
 def claims(table):
-    """{sentence: {neuron: (for, against or open; what it rests on)}}, one number for each set behind each."""
+    """{sentence: {neuron: (for, against, open or not tested; what it rests on)}}, one number for each set behind each."""
     sides = {"lower": "for", "higher": "against", "open": "open"}
     change_of = lambda values: (sides[fc.decided(values)], f"{change(values)} %")
     share_of = lambda shares: (
@@ -111,8 +112,12 @@ def claims(table):
     numbers = {
         "better than LIF": lambda n: change_of(fc.compare(table, n, "lif")[0].values()),
         "long dependencies": lambda n: (
-            {"grows": "for", "shrinks": "against", "open": "open"}[horizon_word(table, n)],
-            f"{change(trend(table, n).values())} %",
+            (
+                {"grows": "for", "shrinks": "against", "open": "open"}[horizon_word(table, n)],
+                f"{change(trend(table, n).values())} %",
+            )
+            if len(table.horizons()) > 1
+            else (UNTESTED, "one horizon")
         ),
         "several time scales": lambda n: share_of(scale_shares(table, n).values()),
         "robust to missing data": lambda n: change_of(mean_growth(table, n).values()),
@@ -143,10 +148,13 @@ def survives_table(tables):
 
 
 def agreement(one, two):
-    """(sentence, neuron) by whether two grids say the same, the opposite, or one of them does not decide."""
-    found = {"same": [], "opposite": [], "one open": []}
+    """(sentence, neuron) by whether two grids say the same, the opposite, one of them does not decide or does not test it."""
+    found = {"same": [], "opposite": [], "one open": [], "one only": []}
     first, second = claims(one), claims(two)
     for sentence, name in ((s, n) for s in first for n in first[s]):
         a, b = first[sentence][name][0], second[sentence][name][0]
-        found["same" if a == b else "one open" if "open" in (a, b) else "opposite"].append((sentence, name))
+        kind = (
+            "one only" if UNTESTED in (a, b) else "same" if a == b else "one open" if "open" in (a, b) else "opposite"
+        )
+        found[kind].append((sentence, name))
     return found

@@ -5,6 +5,7 @@ import statistics
 from experiments import forecast_compare as fc
 from experiments.forecast_words import BACKBONES, NAMES, grid, network, number, spread
 from experiments.pages import listed
+from fptlib.data.catalogue import CATALOGUE
 
 TITLES = {
     "metr-la": ("METR-LA, ten sensors", "METR-LA"),
@@ -88,16 +89,21 @@ def folded(title, text):
     return f"````{{only}} html\n```{{admonition}} {title}\n:class: dropdown\n\n{text}\n```\n````"
 
 
-def numbers_section(table):
-    """Every set: horizon 24 in the open, the other horizons and one pattern of gaps folded away."""
+def numbers_section(table, wide=None):
+    """Every set: horizon 24 in the open, other horizons (those of ``wide`` decide nothing) and a pattern of gaps folded away."""
     parts = []
     for name in table.sets():
         title, short = TITLES[name]
-        parts += [f"### {title}", column_table(table, name)]
+        parts += [f"### {title}", f"Licence of the data: {CATALOGUE[name].licence}.", column_table(table, name)]
         others = tuple(h for h in table.horizons(name) if h != 24)
         if others:
             at = f"horizon {others[0]}" if len(others) == 1 else f"horizons {listed(map(str, others))}"
             parts.append(folded(f"{short} at {at}", column_table(table, name, others)))
+        rest = tuple(h for h in wide.horizons(name) if h not in table.horizons(name)) if wide else ()
+        if rest:
+            at = f"horizon {rest[0]}" if len(rest) == 1 else f"horizons {listed(map(str, rest))}"
+            title = f"{short} at {at}, as far as they have run: no verdict rests on them"
+            parts.append(folded(title, column_table(wide, name, rest)))
         if any(found for _, _, found in places(table, name, 24, GAP)):
             title = f"{short} at horizon 24, 40 % of the input removed in blocks of 12 steps"
             parts.append(folded(title, column_table(table, name, gap=GAP)))
@@ -108,7 +114,8 @@ def numbers_section(table):
             "All 207 sensors, but 2,016 steps only: too short for windows of 168 steps, so 12 are used, one hour. Its gaps were filled by the publisher, so nothing is masked. It takes no part "
             "in any verdict.",
             folded(
-                f"METR-LA, one week, at horizons {listed(map(str, week))}", column_table(table, "metr-la-week", week)
+                f"METR-LA, one week, at horizon{'' if len(week) == 1 else 's'} {listed(map(str, week))}",
+                column_table(table, "metr-la-week", week),
             ),
         ]
     return "\n\n".join(parts)

@@ -1,12 +1,14 @@
 """The full forecasting grid as one small file: some 8,000 records in less than 2 MB, read whole by `fptlib.data.results`.
 
-    python -m experiments.forecast_compact experiments/results/forecasting.json .data/forecasts [--balanced]
+    python -m experiments.forecast_compact experiments/results/forecasting.json .data/forecasts \
+        --rest experiments/results/forecasting_horizons.json
 
-Joins runs (and the file itself, to make it larger) as `experiments.record` does. Then (1) what no table, figure or sentence
+Joins runs (and the files themselves, to make them larger) as `experiments.record` does. Then (1) what no table, figure or sentence
 reads is left out: curves stay for the TS-LIF neurons of seed 0 at horizon 24, R2 of every channel for seed 0 and the naive rows
 (else its median), and other numbers than scores and parameters of neurons keep four digits; (2) nothing is said twice: a record with gaps is one row
 of numbers in its complete-data record, see `fptlib.data.compact.expanded`, which undoes (2) exactly.
-``--balanced`` leaves out what not every set has with three seeds, so that means over sets compare like with like.
+``--rest`` names a second file for what not every set has with three seeds, so that means over sets in the first compare like
+with like. Give both files and the new runs as parts later: what has become complete moves to the first.
 """
 
 import argparse
@@ -98,7 +100,7 @@ def write(path, content):
 
 
 def balanced(records):
-    """The records without networks of a backbone or horizon that some set, neuron or seed lacks; says what is left out."""
+    """(records to compare, the rest): networks of a backbone or horizon that some set, neuron or seed lacks are the rest."""
     networks = lambda row: (
         row["dataset"] in SETS and row["masked"] and row["backbone"] != "naive" and not is_timing(row)
     )
@@ -116,14 +118,20 @@ def balanced(records):
     )  # every horizon in every backbone, so that trends over horizons mean one thing
     out = sorted({(b, h) for b, _, h in found} - kept)
     if out:
-        print("left out, not complete on every set:", ", ".join(f"{b} at horizon {h}" for b, h in out))
+        print("not complete on every set:", ", ".join(f"{b} at horizon {h}" for b, h in out))
     seeds = lambda row: set.intersection(*found[row["backbone"], row["neuron"], row["horizon"]].values())
-    inside = lambda row: (row["backbone"], row["horizon"]) in kept and row["seed"] in seeds(row)
-    return [row for row in records if not networks(row) or inside(row)]
+    lost = {h for _, _, h in found} - horizons  # their naive rows go where their networks go
+
+    def inside(row):
+        if networks(row):
+            return (row["backbone"], row["horizon"]) in kept and row["seed"] in seeds(row)
+        return row["dataset"] not in SETS or is_timing(row) or row["horizon"] not in lost
+
+    return [row for row in records if inside(row)], [row for row in records if not inside(row)]
 
 
-def merge(parts, out, only_balanced=False):
-    """Join runs and earlier files, and store them; returns the whole records."""
+def merge(parts, out, rest=None):
+    """Join runs and earlier files, and store them, in two files where ``rest`` names one; returns the records of the first."""
     with tempfile.TemporaryDirectory() as folder:
         whole = []
         for number, part in enumerate(parts):
@@ -135,7 +143,12 @@ def merge(parts, out, only_balanced=False):
         merged = Path(folder) / "merged.json"
         record.merge(whole, merged)
         content = json.loads(merged.read_text(encoding="utf-8"))
-        write(out, content | {"records": balanced(content["records"]) if only_balanced else content["records"]})
+    first, other = balanced(content["records"]) if rest else (content["records"], [])
+    write(out, content | {"records": first})
+    if other:
+        write(rest, content | {"records": other})
+    elif rest:
+        Path(rest).unlink(missing_ok=True)
     return expanded(json.loads(Path(out).read_text(encoding="utf-8")))["records"]
 
 
@@ -143,10 +156,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("parts", nargs="+", type=Path, help="result files, or folders of them")
-    parser.add_argument("--balanced", action="store_true", help="leave out what not every set has")
+    parser.add_argument("--rest", type=Path, help="file for what not every set has")
     asked = parser.parse_args()
     parts = [file for part in asked.parts for file in (sorted(part.glob("*.json")) if part.is_dir() else [part])]
-    records = merge(parts, asked.out, asked.balanced)
+    records = merge(parts, asked.out, asked.rest)
     print(f"{len(records)} records from {len(parts)} files in {asked.out}: {asked.out.stat().st_size / 1e6:.2f} MB")
 
 

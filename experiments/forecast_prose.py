@@ -2,11 +2,12 @@
 
 from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
+from experiments import forecast_horizons as fh
 from experiments import forecast_verdicts as fv
-from experiments.forecast_columns import column_table
+from experiments.forecast_columns import column_table, folded
 from experiments.forecast_small import LOOKBACK, RATE
-from experiments.forecast_sources import FULL, PARTIAL, SMALL
-from experiments.forecast_words import BACKBONES, FACTS, amount, plan, settings
+from experiments.forecast_sources import FULL, HORIZONS, PARTIAL, SMALL
+from experiments.forecast_words import BACKBONES, FACTS, amount, change, plan, settings
 from experiments.pages import listed
 
 PLANNED = len(fc.SETS) * len(fc.BACKBONES) * len(fc.NEURONS) * len(fc.HORIZONS) * 3  # trainings of the full grid
@@ -20,9 +21,8 @@ def extent(table):
     count = lambda n, word: f"{amount(n)} {word}{'' if n == 1 else 's'}"
     parts = [count(len(table.sets()), "set"), count(len(neurons), "neuron"), count(len(seeds), "seed")]
     names = listed(BACKBONES[b] for b in backbones)
-    return ", ".join(
-        [*parts, f"{count(len(backbones), 'backbone')} ({names})", f"horizons {listed(map(str, table.horizons()))}"]
-    )
+    reach = f"horizon{'' if len(table.horizons()) == 1 else 's'} {listed(map(str, table.horizons()))}"
+    return ", ".join([*parts, f"{count(len(backbones), 'backbone')} ({names})", reach])
 
 
 def size(table):
@@ -67,6 +67,7 @@ def what_has_run(s):
         paragraphs = [
             f"**Run, and the ground of the verdicts:** the *full grid* (`{FULL}.json`, {head['device']}): {extent(s.main)}; windows of "
             f"{window(s.main)} steps, {size(s.main)} learned numbers at horizon 24; {whole}. {end}.",
+            *other_horizons(s),
             f"**Beside it:** {small} It was run first and stands as a second result; where the two agree is said {{ref}}`at the end <sec-beside>`.",
         ]
     else:
@@ -80,8 +81,43 @@ def what_has_run(s):
             "these tables anew.",
         ]
     text = "\n\n".join(paragraphs)
+    return f"```{{admonition}} What has been run{'' if s.full and not s.wide else ', and what not yet'}\n:class: important\n\n{text}\n```"
+
+
+def other_horizons(s):
+    """The paragraph of the box about what has run of horizons that do not decide; none where every horizon decides."""
+    if not s.wide:
+        return []
+    rest = [h for h in s.wide.horizons() if h not in s.main.horizons()]
+    rows = [r for r in s.wide.trainings() if r["horizon"] in rest]
+    _, sets, seeds = fh.chosen(s.wide)
+    part = [name for name in s.wide.sets() if name not in sets]
+    return [
+        f"**Run in part, deciding nothing:** horizons {listed(map(str, rest))} (`{HORIZONS}.json`), {len(rows)} of "
+        f"{PLANNED // len(fc.HORIZONS) * len(rest)} trainings: {amount(len(seeds))} seed{'' if len(seeds) == 1 else 's'} on {listed(sets)}"
+        + (f", less on {listed(part)}" if part else "")
+        + ". They are shown {ref}`apart <sec-horizons>`, with that label. The other seeds have not run; when they have, the same command moves "
+        "what is complete to the file that decides."
+    ]
+
+
+def horizons(s, table_of):
+    """Claim two: the table of the grid that tests it, and what has run of the other horizons, apart."""
+    if len(s.main.horizons()) > 1:
+        text = table_of(s.main)
+    else:
+        text = (
+            f"The full grid has one complete horizon, {s.main.horizons()[0]}. The small grid (GRU, windows of {window(s.small)} steps, three "
+            f"seeds) has two:\n\n{table_of(s.small)}"
+        )
+    if not s.wide:
+        return text
+    table, sets, seeds = fh.chosen(s.wide)
     return (
-        f"```{{admonition}} What has been run{'' if s.full else ', and what not yet'}\n:class: important\n\n{text}\n```"
+        f"{text}\n\n(sec-horizons)=\n**{fh.label(sets, seeds).capitalize()}; no verdict rests on it.** What has run of the full grid at "
+        f"other horizons, on the sets where every network ran at each of them ({listed(sets)}; horizon 24 with the same seed). First the "
+        f"forecasts, $R^2$ averaged over sets and backbones, then the change of error with its interval over {amount(len(sets))} sets:\n\n"
+        f"{fh.score_table(table)}\n\n{table_of(table)}\n\n{fh.trend_words(table, sets, seeds)}"
     )
 
 
@@ -153,15 +189,30 @@ def how_timed(s):
     )
 
 
+def timed_again(s, table_of):
+    """The networks of the grid that decides, where they were timed apart from the table above; else nothing."""
+    rows = [r for r in s.main.timing if r["params"]]
+    if s.speed is s.main or not fv.gains(s.main):
+        return ""
+    weights = sorted(round(r["params"], -2) for r in rows)
+    done, networks = len(fv.gains(s.main)), {(r["backbone"], r["neuron"]) for r in rows}
+    text = (
+        f"Those networks are larger than the ones trained here, with {weights[0]:,} to {weights[-1]:,} learned numbers. Of these, on the same "
+        f"kind of GPU and alone on it, {amount(done)} of {len(networks)} have been timed both ways: {fv.gain(s.main)} times per step."
+    )
+    return f"\n\n{text}\n\n{folded('The networks of the full grid', table_of(s.main))}"
+
+
 def what_survives(s):
     """The table of verdicts, and what may be read from it."""
     grids = {"full": s.main, "small": s.small} if s.full else {"small": s.main}
     table = claims.survives_table(grids)
     words = [word for claim in claims.claims(s.main).values() for word, _ in claim.values()]
-    if "open" not in words:
+    if not {"open", claims.UNTESTED} & set(words):
         return table
     seeds = amount(len({r["seed"] for r in s.main.trainings()}))
     more = "more sets" if s.full else "the full grid, and more sets"
+    more += ", and more than one seed at other horizons" if claims.UNTESTED in words else ""
     return (
         f"{table}\n\n*Open* is not *no*. It says that {amount(len(s.main.sets()))} sets, {seeds} seeds and networks of this size cannot "
         f"tell. What would: {more}."
@@ -170,10 +221,11 @@ def what_survives(s):
 
 def numbers_head(s):
     """Above the tables of every set."""
-    others = [str(h) for h in s.main.horizons() if h != 24]
+    table = s.wide or s.main
+    others = [str(h) for h in table.horizons() if h != 24]
     word = "horizon" if len(others) == 1 else "horizons"
     return (
-        f"The {'full' if s.full else 'small'} grid, one table for each set, at horizon 24; {word} {listed(others)}, and horizon 24 with "
+        f"The {'full' if s.full else 'small'} grid, one table for each set, at horizon 24, scored on its last 20 % after a gap; {word} {listed(others)}, and horizon 24 with "
         "40 % of the input removed in blocks, are folded away (and left out of the PDF edition)."
     )
 
@@ -187,14 +239,16 @@ def other_grid(s):
             f"No bar over seeds, no verdict.\n\n{column_table(s.part, 'pjm', s.part.horizons('pjm'))}"
         )
     found = claims.agreement(s.main, s.small)
-    total = sum(map(len, found.values()))
+    total = sum(map(len, found.values())) - len(found["one only"])
     name = lambda pairs: listed(
         f"{sentence} ({' and '.join(n for s, n in pairs if s == sentence)})"
         for sentence in dict.fromkeys(s for s, _ in pairs)
     )
     lines = [
-        f"Of the {total} verdicts (four sentences, free and stable) the two grids give the same in {len(found['same'])}."
+        f"Of the {total} verdicts that both grids give (a sentence each, free and stable) they agree in {len(found['same'])}."
     ]
+    if found["one only"]:
+        lines.append(f"One of the two alone tests: {name(found['one only'])}.")
     if found["one open"]:
         lines.append(f"One of the two does not decide: {name(found['one open'])}.")
     lines.append(
@@ -226,6 +280,9 @@ def not_tested(s):
             "The full grid: longer windows, larger networks, two more backbones, on all sets with several seeds. See the box at the top."
         ]
     )
+    if s.wide:
+        rest = [str(h) for h in s.wide.horizons() if h not in s.main.horizons()]
+        first = [f"Horizons {listed(rest)} of the full grid with three seeds on all sets: see the box at the top."]
     rest = [
         "The papers' own files, at their own length and width: the script takes them (`file = ...` in a config); these tables do not contain them.",
         "Tuning. One learning rate for all neurons favours whoever likes it. The stable map moves its decays more slowly at the same rate "
@@ -241,11 +298,17 @@ def not_tested(s):
 def summary(s):
     """The last section."""
     found = claims.claims(s.main)
-    side = lambda sentence: fv.joined({name: word for name, (word, _) in found[sentence].items()})
+    joined = lambda each: fv.joined({name: word for name, (word, _) in each.items()})
+
+    def side(sentence):
+        said = joined(found[sentence])
+        return f"{said} (small grid: {joined(claims.claims(s.small)[sentence])})" if claims.UNTESTED in said else said
+
     told = {"several time scales": "several time scales, low split from high"}
     says = "; ".join(f"*{told.get(sentence, sentence)}*: {side(sentence)}" for sentence in found)
     price = {"better": "lowers the error", "worse": "costs accuracy", "open": "costs nothing that can be seen"}
-    stable = price[claims.word(fc.compare(s.main, claims.STABLE, claims.FREE)[0].values())]
+    values = fc.compare(s.main, claims.STABLE, claims.FREE)[0].values()
+    stable = f"{price[claims.word(values)]} ({change(values)} %)"
     lines = [
         r"$\mathrm{RSE}^2/(1-R^2)$ is a constant of the column: one metric in two dresses, and a test for mixed tables.",
         'Pooling forgives levels; per-channel scores do not. Zeros that mean "not measured" flatter whoever repeats them.',

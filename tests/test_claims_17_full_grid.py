@@ -11,6 +11,7 @@ import torch
 from experiments import forecast_claims as claims
 from experiments import forecast_compact as compact
 from experiments import forecast_compare as fc
+from experiments import forecast_horizons as fh
 from experiments import forecast_sources as fs
 from experiments import forecast_tables as ft
 from experiments import forecast_verdicts as fv
@@ -89,6 +90,10 @@ def runs(shift):
                 yield f"{dataset}_{masked}_{horizon}_{place}_{neurons[0]}_{seed}", rows
 
 
+def key(row):
+    return json.dumps([row.get(name) for name in record.KEYS[record.FORECASTING]])
+
+
 @pytest.fixture(scope="module", params=OUTCOMES)
 def outcome(request, tmp_path_factory):
     """(word, folder of runs, stored file) of a made grid."""
@@ -102,7 +107,8 @@ def outcome(request, tmp_path_factory):
 
 @pytest.fixture
 def contents(outcome):
-    return fs.stored() | {fs.FULL: expanded(json.loads(outcome[2].read_text()))}
+    committed = {name: content for name, content in fs.stored().items() if name != fs.HORIZONS}
+    return committed | {fs.FULL: expanded(json.loads(outcome[2].read_text()))}
 
 
 def test_nothing_is_lost_by_storing_without_repetitions(outcome, tmp_path):
@@ -112,16 +118,15 @@ def test_nothing_is_lost_by_storing_without_repetitions(outcome, tmp_path):
         return
     record.merge(sorted(folder.glob("*.json")), tmp_path / "flat.json", "merge")
     flat = json.loads((tmp_path / "flat.json").read_text())["records"]
-    name = lambda row: json.dumps([row.get(key) for key in record.KEYS[record.FORECASTING]])
-    found = {name(row): row for row in expanded(json.loads(path.read_text()))["records"]}
-    assert found == {name(row): compact.lean(row) for row in flat} and len(found) == len(flat)
+    found = {key(row): row for row in expanded(json.loads(path.read_text()))["records"]}
+    assert found == {key(row): compact.lean(row) for row in flat} and len(found) == len(flat)
     assert path.stat().st_size < 0.4 * (tmp_path / "flat.json").stat().st_size
     for row in flat:
-        record.check(found[name(row)], record.FORECASTING)
+        record.check(found[key(row)], record.FORECASTING)
         for score in compact.SCORES:
-            assert found[name(row)].get(score) == row.get(score)
+            assert found[key(row)].get(score) == row.get(score)
         for score in ("r2", "rse"):
-            medians = [fc.channels(each, score) for each in (found[name(row)], row)]
+            medians = [fc.channels(each, score) for each in (found[key(row)], row)]
             assert medians[0] == (medians[1] and pytest.approx(medians[1], rel=1e-3))
     compact.merge([path], tmp_path / "again.json")
     assert json.loads((tmp_path / "again.json").read_text())["records"] == json.loads(path.read_text())["records"]
@@ -133,21 +138,62 @@ def test_a_file_grows_by_merging_itself_with_new_runs(outcome, tmp_path):
     first = [part for part in sorted(folder.glob("etth1_True_24_*.json")) if part not in parts]
     whole = compact.merge([*first, *parts], tmp_path / "whole.json")
     compact.merge(first, tmp_path / "first.json")
-    name = lambda row: json.dumps([row.get(key) for key in record.KEYS[record.FORECASTING]])
     grown = compact.merge([tmp_path / "first.json", *parts], tmp_path / "first.json")
-    assert {name(r): r for r in grown} == {name(r): r for r in whole}
+    assert {key(r): r for r in grown} == {key(r): r for r in whole}
 
 
-def test_what_not_every_set_has_is_left_out(outcome, tmp_path, capsys, monkeypatch):
+def test_what_not_every_set_has_goes_to_a_file_of_its_own(outcome, tmp_path, capsys, monkeypatch):
+    """Nothing is lost, a cell stands beside its naive rows, and what becomes complete moves to the file that decides."""
     monkeypatch.setattr(compact, "SEEDS", 2)
-    parts = [part for part in sorted(outcome[1].glob("*.json")) if part.stem != "etth1_True_6_gru_lif_1"]
-    rows = compact.merge(parts, tmp_path / "some.json", only_balanced=True)
+    late = outcome[1] / "etth1_True_6_gru_lif_1.json"
+    parts = [part for part in sorted(outcome[1].glob("*.json")) if part != late]
+    whole, rest = tmp_path / "some.json", tmp_path / "rest.json"
+    rows = compact.merge(parts, whole, rest)
     assert "gru at horizon 6" in capsys.readouterr().out
-    left = {
-        (r["backbone"], r["horizon"]) for r in rows if r["dataset"] in fc.SETS and r["masked"] and r["seed"] is not None
-    }
-    assert left == set(product(fc.BACKBONES, (24,)))
+    compared = [r for r in rows if r["dataset"] in fc.SETS and r["masked"]]
+    assert {(r["backbone"], r["horizon"]) for r in compared} == set(product((*fc.BACKBONES, "naive"), (24,)))
     assert any(r["dataset"] == "metr-la-week" and r["backbone"] == "gru" and r["horizon"] == 6 for r in rows)
+    others = expanded(json.loads(rest.read_text()))["records"]
+    assert {(r["dataset"], r["horizon"]) for r in others} == set(product(fc.SETS, (6,)))
+    assert {r["neuron"] for r in others} == {*fc.NAIVE, *fc.NEURONS}
+    flat = compact.merge(parts, tmp_path / "flat.json")
+    assert {key(r): r for r in rows + others} == {key(r): r for r in flat} and len(rows + others) == len(flat)
+    grown = compact.merge([whole, rest, late], whole, rest)
+    assert not rest.exists() and {r["horizon"] for r in grown if r["dataset"] in fc.SETS} == set(HORIZONS)
+
+
+def test_other_horizons_are_shown_and_decide_nothing(outcome, contents):
+    """A horizon of one set less and one seed: in its own table, in no verdict."""
+    full = contents[fs.FULL]
+    lost = lambda r: r["dataset"] in fc.SETS and r["horizon"] == 6 and not (r["seed"] == 1 or r["dataset"] == "pjm")
+    split = contents | {
+        fs.FULL: full | {"records": [r for r in full["records"] if r["dataset"] not in fc.SETS or r["horizon"] == 24]},
+        fs.HORIZONS: full | {"records": [r for r in full["records"] if lost(r)]},
+    }
+    sources = fs.sources(split)
+    table, sets, seeds = fh.chosen(sources.wide)
+    assert (sets, seeds) == ([name for name in fc.SETS if name != "pjm"], [0]) and table.horizons() == list(HORIZONS)
+    for one, horizon in product(("ts-lif", "ridge"), HORIZONS):  # by hand, from the records
+        found = fc.compare(table, one, "lif", horizons=(horizon,))[0]
+        assert set(found) == set(sets)
+        for name, value in found.items():
+            errors = {
+                (r["backbone"], r["neuron"]): math.log(1 - r["r2"])
+                for r in full["records"]
+                if (r["dataset"], r["masked"], r["horizon"], r["missing"]) == (name, True, horizon, 0)
+                and r["seed"] in (0, None)
+            }
+            own = lambda b: errors[("naive" if one == "ridge" else b), one]
+            assert value == pytest.approx(np.mean([own(b) - errors[b, "lif"] for b in fc.BACKBONES]))
+    found = claims.claims(sources.main)
+    assert found["long dependencies"] == dict.fromkeys(claims.NEURONS.values(), (claims.UNTESTED, "one horizon"))
+    without = fs.sources({name: content for name, content in split.items() if name != fs.HORIZONS})
+    assert claims.claims(without.main) == found and without.wide is None
+    assert len(claims.agreement(sources.main, sources.small)["one only"]) == 2
+    page = ft.page_with_tables(ft.PAGE.read_text(encoding="utf-8"), split)
+    assert "**One seed, four of five sets; no verdict rests on it.**" in page and "(sec-horizons)=" in page
+    assert "**Verdict: not tested on the full grid, open on the small one.**" in page
+    assert ft.page_with_tables(page, split) == page
 
 
 def test_verdicts_follow_the_numbers_of_the_full_grid(outcome, contents):
