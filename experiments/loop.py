@@ -52,10 +52,6 @@ class Plan:
         """The plan of a config's [train] table; ``more`` overrides it."""
         return cls(**{name: tuple(v) if isinstance(v, list) else v for name, v in (table | more).items()})
 
-    def set_formats(self):
-        """Tell torch which number formats this plan allows; the switch is one for the whole process."""
-        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = self.tf32
-
     def rate_at(self, epoch):
         """Learning rate of an epoch, counted from 0."""
         return self.rate * (0.5 + 0.5 * math.cos(math.pi * epoch / self.epochs) if self.schedule == "cosine" else 1.0)
@@ -93,24 +89,8 @@ def make_optimiser(network, plan):
     return kind(network.parameters(), plan.rate, weight_decay=plan.weight_decay, capturable=capturable)
 
 
-def fit(*args, **named):
-    """`training`, gone through in one go: the `State` it returns."""
-    return finished(training(*args, **named))
-
-
-def finished(steps):
-    """What a generator of steps returns, once it has gone through all of them."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
-
-
-def training(learner, plan, stem, digest, device="cpu", workers=Workers(), budget_s=None, pause=None, talk=print):
+def fit(learner, plan, stem, digest, device="cpu", workers=Workers(), budget_s=None, pause=None, talk=print):
     """Train until the plan is done, validation stops improving, or the budget is spent; resume where it stood.
-
-    A generator that stops after every step, so that one process may train several networks in turn.
 
     Args:
         learner: see above. stem: path without ending of the checkpoint (.pt) and the log (.csv); None keeps no files.
@@ -121,7 +101,7 @@ def training(learner, plan, stem, digest, device="cpu", workers=Workers(), budge
         The `State`; ``state.over(plan)`` says whether training is complete, and then the network has its best weights.
     """
     network = workers.wrap(learner.network)
-    plan.set_formats()
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = plan.tf32
     optimiser = make_optimiser(network, plan)
     state = restore(stem, digest, learner, optimiser)
     stepper = make_stepper(learner, network, optimiser, plan, device, workers)
@@ -130,7 +110,7 @@ def training(learner, plan, stem, digest, device="cpu", workers=Workers(), budge
         spent = workers.agree(time.perf_counter() - begin)
         if (budget_s is not None and spent > budget_s) or (pause is not None and state.epoch - first >= pause):
             return state
-        yield from one_epoch(learner, network, stepper, plan, state, device, workers)
+        one_epoch(learner, network, stepper, plan, state, device, workers)
         if workers.first:
             save(stem, digest, learner, optimiser, state)
             shown = " ".join(f"{k} {v:.4g}" for k, v in state.log[-1].items() if isinstance(v, float))
@@ -175,7 +155,7 @@ class Step:
 
 
 def one_epoch(learner, network, stepper, plan, state, device, workers):
-    """One pass over the training part, a step at a time, then one look at validation."""
+    """One pass over the training part, then one look at validation."""
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -192,8 +172,6 @@ def one_epoch(learner, network, stepper, plan, state, device, workers):
         loss = stepper(workers.share(index))
         clock.stop()
         total = total + loss
-        yield
-        plan.set_formats()  # another training may have had its turn
     state.replayed = isinstance(stepper, Replayed) and (stepper.why_not or True)
     mean_loss = workers.agree(float(total) / len(batches))  # waits for the device
     state.train_s += time.perf_counter() - begin
@@ -237,7 +215,7 @@ class Clock:
     def median(self, skip=0):
         """Median step in ms, without the first ``skip`` where more are there."""
         if self.on_gpu:
-            self.marks[-1][1].synchronize()
+            torch.cuda.synchronize()
         times = [a.elapsed_time(b) if self.on_gpu else (b - a) * 1e3 for a, b in self.marks]
         return statistics.median(times[skip:] or times)
 

@@ -75,14 +75,13 @@ KEYS = {  # what names a record: two records with the same values of these are t
 }
 HEADER = ("device", "driver", "versions", "date", "commit", "command")
 DIGITS = 6
-SHARED = 1  # trainings on this device at a time; experiments.worker sets it
-STREAMS = 1  # of them in this process
+SHARED = 1  # processes on this device; experiments.worker sets it
 STARTED = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
 
 
 @lru_cache
 def header(command=None, shared=1):
-    """Device, driver, versions, date, commit and command of this process; ``shared`` trainings were on the device.
+    """Device, driver, versions, date, commit and command of this process; ``shared`` processes were on the device.
 
     Where the checkout is not a git repository, FPTLIB_COMMIT says the commit.
     """

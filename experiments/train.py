@@ -14,7 +14,7 @@ import torch
 
 from experiments import arms, config, networks, record, tasks
 from experiments.fpt import set_generator, set_sampling
-from experiments.loop import Plan, finished, training
+from experiments.loop import Plan, fit
 from experiments.workers import Workers, join
 from fptlib import Detached, Exact, Replay
 
@@ -120,8 +120,7 @@ def finish(run, learner, state):
             set_sampling(network, False)
             made["test_without_sampling"] = accuracy(network, task, task.test, plan)
     timed = state.step_ms[1:] or state.step_ms
-    made |= {"step_ms": sorted(timed)[len(timed) // 2], "train_s": state.train_s}
-    made |= {"peak_bytes": state.peak_bytes if record.STREAMS == 1 else None}
+    made |= {"step_ms": sorted(timed)[len(timed) // 2], "train_s": state.train_s, "peak_bytes": state.peak_bytes}
     made |= {"time_to": state.time_to, "best_epoch": state.best_epoch, "diverged": state.diverged, "steps": task.steps}
     made |= {"batch": plan.batch, "bf16": plan.bf16, "tf32": plan.tf32, "shape": shape_of(run)}
     made |= {"what": task.what, "part": task.note, "examples": learner.size, "epochs_to": state.epochs_to}
@@ -131,13 +130,8 @@ def finish(run, learner, state):
     return record.finite(made)
 
 
-def train(*args, **named):
+def train(run, out, device="cpu", workers=Workers(), budget_s=None, pause=None, task=None, talk=print):
     """Train one run, or go on with it; returns its record, or None while it is not finished."""
-    return finished(steps(*args, **named))
-
-
-def steps(run, out, device="cpu", workers=Workers(), budget_s=None, pause=None, task=None, talk=print):
-    """`train` as a generator that stops after every step; returns the record."""
     out = Path(out)
     if (out / f"{run.name}.json").is_file():
         if workers.first:
@@ -148,7 +142,7 @@ def steps(run, out, device="cpu", workers=Workers(), budget_s=None, pause=None, 
     learner = Classifier(run, task, plan, device, workers)
     if workers.first:
         talk(f"{run.name}: {sum(p.numel() for p in learner.network.parameters())} weights, {learner.size} examples")
-    state = yield from training(learner, plan, out / run.name, run.digest, device, workers, budget_s, pause, talk)
+    state = fit(learner, plan, out / run.name, run.digest, device, workers, budget_s, pause, talk)
     if not state.over(plan) or not workers.first:
         return None
     made = finish(run, learner, state)

@@ -96,40 +96,15 @@ def test_no_run_begins_after_the_end(monkeypatch, grid, tmp_path):
     assert not list((tmp_path / "late").iterdir())
 
 
-def test_runs_in_turn_are_the_runs_alone(monkeypatch, grid, tmp_path):
-    grid.write_text(TABLES.replace("epochs = 1", "epochs = 2"), encoding="utf-8")
-    order, plain = [], loop.Step.__call__
-
-    def told(step, index):
-        order.append(step)
-        return plain(step, index)
-
-    monkeypatch.setattr(loop.Step, "__call__", told)
-    for streams in ("1", "3"):
-        work(monkeypatch, grid, tmp_path / streams, "--streams", streams)
-        monkeypatch.setattr(record, "STREAMS", 1)
-    changes = lambda part: sum(a != b for a, b in zip(part, part[1:]))
-    half = len(order) // 2
-    assert half == 16 and changes(order[:half]) == 3 and changes(order[half:]) == 12  # three in turn, then the fourth
-    kept = ("arm", "seed", "val", "test", "spike_mismatch", "epochs")
-    read = lambda path: json.loads(path.read_text())["records"][0]
-    alone = sorted((tmp_path / "1").glob("*.json"))
-    assert len(alone) == 4
-    for path in alone:
-        one, two = read(path), read(tmp_path / "3" / path.name)
-        assert [one[name] for name in kept] == [two[name] for name in kept]
-        assert [row["loss"] for row in one["curve"]] == [row["loss"] for row in two["curve"]]
-
-
 def test_a_failed_run_leaves_its_trace_and_the_next_goes_on(monkeypatch, grid, tmp_path, capsys):
-    plain = train.steps
+    plain = train.train
 
     def broken(run, *args, **named):
         if run.arm == "psn":
             raise RuntimeError("no such luck")
         return plain(run, *args, **named)
 
-    monkeypatch.setattr(train, "steps", broken)
+    monkeypatch.setattr(train, "train", broken)
     work(monkeypatch, grid, tmp_path / "out", "--until", "1e12")
     assert "no such luck" in (tmp_path / "out" / "rows-digits_stack_psn_s0.error").read_text()
     assert len(list((tmp_path / "out").glob("*.json"))) == 2 and capsys.readouterr().out.count("FAILED") == 2

@@ -18,7 +18,7 @@ import torch
 
 from experiments import record
 from experiments.forecast import backbones, metrics, missing, naive, neurons, series
-from experiments.loop import Plan, finished, training
+from experiments.loop import Plan, fit
 from experiments.workers import Workers
 from fptlib.checks import may_look
 
@@ -224,13 +224,8 @@ def name_of(tables, backbone, neuron, horizon, seed):
     return f"{tables['data']['name']}{variant}_{backbone}_{neuron}_h{horizon}{end}"
 
 
-def one(*args, **named):
+def one(tables, run, out, device="cpu", budget_s=None, pause=None, data=None, talk=print):
     """Do one run, or go on with it; returns its records, or None while it is not finished."""
-    return finished(steps(*args, **named))
-
-
-def steps(tables, run, out, device="cpu", budget_s=None, pause=None, data=None, talk=print):
-    """`one` as a generator that stops after every step of training; returns the records."""
     backbone, neuron, horizon, seed = run
     path = Path(out) / f"{name_of(tables, *run)}.json"
     if path.is_file():
@@ -248,8 +243,7 @@ def steps(tables, run, out, device="cpu", budget_s=None, pause=None, data=None, 
             f"{path.stem}: {backbones.weights(learner.network)} weights (width {learner.width}), {learner.size} windows"
         )
         digest = hashlib.sha256(json.dumps([tables, run], sort_keys=True).encode()).hexdigest()[:16]
-        stem = path.with_suffix("")
-        state = yield from training(learner, learner.plan, stem, digest, device, Workers(), budget_s, pause, talk)
+        state = fit(learner, learner.plan, path.with_suffix(""), digest, device, Workers(), budget_s, pause, talk)
         if not state.over(learner.plan):
             return None
         found = test_records(tables, learner, state, *run)
