@@ -1,5 +1,9 @@
 """Paragraphs of the chapter on forecasting that depend on which grid has run; every number in them is read from a record."""
 
+import math
+import statistics
+from itertools import product
+
 from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
 from experiments import forecast_horizons as fh
@@ -7,7 +11,7 @@ from experiments import forecast_verdicts as fv
 from experiments.forecast_columns import column_table, folded
 from experiments.forecast_small import LOOKBACK, RATE
 from experiments.forecast_sources import FULL, HORIZONS, PARTIAL, SMALL
-from experiments.forecast_words import BACKBONES, FACTS, amount, change, plan, settings
+from experiments.forecast_words import BACKBONES, FACTS, NAMES, amount, change, network, number, plan, settings
 from experiments.pages import listed
 
 PLANNED = len(fc.SETS) * len(fc.BACKBONES) * len(fc.NEURONS) * len(fc.HORIZONS) * 3  # trainings of the full grid
@@ -168,7 +172,28 @@ def backbone_words(table):
         if len({sum(values) < 0 for values in found.values()}) > 1:
             hidden.append(name)
     mixed = f" The sign of the mean is not the same in all backbones ({listed(hidden)}): there the mean over them hides what it averages."
-    return f"Against LIF, backbone by backbone: {'; '.join(lines)}.{mixed if hidden else ''}"
+    return f"Against LIF, backbone by backbone: {'; '.join(lines)}.{mixed if hidden else ''} {seeds_apart(table)}"
+
+
+def seeds_apart(table):
+    """Where seeds differ most: what a mean over them hides, as main clauses."""
+    spread = {}
+    for name, backbone, neuron in product(table.sets(), table.backbones(), fc.NEURONS):
+        errors = table.errors(name, 24, backbone, neuron).values()
+        if len(errors) > 1:
+            spread[name, backbone, neuron] = statistics.stdev(map(math.log, errors))
+    if not spread:
+        return ""
+    name, backbone, neuron = max(spread, key=spread.get)
+    scores = lambda n: listed(
+        number(1 - e, 2) for e in sorted(table.errors(name, 24, backbone, n).values(), reverse=True)
+    )
+    others = [n for n in (*claims.NEURONS, "lif") if n != neuron]
+    beside = "; ".join(f"{NAMES[n]} {scores(n)}" for n in others)
+    return (
+        f"Seeds differ most in *{network(backbone, neuron)}* on {name}: $R^2$ of {scores(neuron)} (beside it {beside}). Where trainings end "
+        "in places so far apart, a mean over few seeds is a rough number."
+    )
 
 
 def how_timed(s):

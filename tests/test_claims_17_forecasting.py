@@ -10,12 +10,13 @@ from scipy.stats import sem, t
 
 from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
+from experiments import forecast_prose as prose
 from experiments import forecast_sources as fs
 from experiments import forecast_tables as ft
 from experiments import forecast_verdicts as fv
 from experiments.forecast import backbones, metrics, missing, neurons
 from experiments.forecast_small import BUDGET, PLANS
-from experiments.forecast_words import FACTS
+from experiments.forecast_words import FACTS, network
 from fptlib import Sequential, solve, ts_lif
 from fptlib.data import results
 from fptlib.data.catalogue import CATALOGUE
@@ -305,6 +306,20 @@ def test_verdicts_over_sets_are_students():
         assert word == ("for" if high < 0 else "against" if low > 0 else "open")
         ends = [float(v.replace("−", "-")) for v in shown.split("[")[1].rstrip("] %").split(", ")]
         assert ends == pytest.approx([100 * math.expm1(low), 100 * math.expm1(high)], abs=0.051)
+
+
+def test_where_seeds_differ_most():
+    """The widest spread of a network over seeds, found again from the records, is the one that the page names."""
+    errors = {}
+    for row in SOURCES.main.trainings():
+        if row["horizon"] == 24 and row["r2"] is not None:
+            errors.setdefault((row["dataset"], row["backbone"], row["neuron"]), []).append(1 - row["r2"])
+    (dataset, backbone, neuron), found = max(errors.items(), key=lambda item: np.std(np.log(item[1]), ddof=1))
+    scores = [f"{1 - e:.2f}" for e in sorted(found, reverse=True)]
+    said = prose.seeds_apart(SOURCES.main)
+    assert said.startswith(f"Seeds differ most in *{network(backbone, neuron)}* on {dataset}: $R^2$ of {scores[0]}, ")
+    assert all(score in said for score in scores)
+    assert len(SOURCES.main.backbones()) < 2 or said in ft.PAGE.read_text(encoding="utf-8")
 
 
 def test_eight_intervals():
