@@ -287,8 +287,7 @@ def test_exact_and_loop_agree_within_a_deviation_and_differ_in_time():
         ratios.setdefault(key, []).append(mean(b, "step_ms") / mean(a, "step_ms"))
         graphs.setdefault(key, []).append(mean(b, "graph_ms") / mean(a, "graph_ms"))
     apart = [cell for *cell, near in within if not near]
-    assert len(within) >= 11 and len(apart) <= len(within) / 5
-    assert not [task for task, _ in apart if task in ("rows-mnist", "pixels-mnist", "permuted-mnist", SPEAKER, "ecg")]
+    assert len(within) >= 14 and not apart
     assert 4.55 < min(ratios[28]) < max(ratios[28]) < 4.85
     assert [round(ratios[steps][0]) for steps in (784, 1300)] == [119, 179]
     assert 4 < min(graphs[28]) < max(graphs[28]) < 5.55 and [int(graphs[steps][0]) for steps in (784, 1300)] == [17, 52]
@@ -318,6 +317,8 @@ def test_as_trained():
     for task, low, high in (("pixels-mnist", 13, 22), ("ecg", 5, 7)):
         ahead = [of(task, "fpt", 0.9, k) - of(task, "lif-exact", 0.9) for k in (2, 3, 5)]
         assert low <= min(ahead) and max(ahead) <= high
+    for task in ("pixels-fashion-mnist", "permuted-fashion-mnist", SPEAKER):
+        assert round(of(task, "fpt", 0.9, 3) - of(task, "lif-exact", 0.9)) == 4
 
 
 def test_as_trained_sweeps_lie_on_the_side_of_no_reset():
@@ -328,12 +329,18 @@ def test_as_trained_sweeps_lie_on_the_side_of_no_reset():
     assert len(sides) == 10
     for task, apart in sides.items():
         assert min(apart) > 0 or max(apart) < 0 or max(map(abs, apart)) < 0.5, task
-    assert all(sides[task][1] > sides[task][0] for task in ("pixels-mnist", "ecg"))
+    further = ("pixels-mnist", "pixels-fashion-mnist", "permuted-fashion-mnist", "ecg")
+    assert all(sides[task][1] > sides[task][0] + 2 for task in further)
 
 
 def test_columns():
-    """As far as the seeds go: what the page says in words without numbers."""
+    """What the page says in words; cells with fewer than three seeds enter nothing but the order of neurons."""
     task = "columns-cifar10"
+    five = [of(task, "fpt", 0.9, 5, field) for field in ("test", "test_as_sequential_lif")]
+    assert [round(v) for v in (five[0], five[0] - five[1], of(task, "lif-exact", 0.9) - five[1])] == [44, 7, 14]
+    behind = [of(task, "lif-exact", 0.9) - of(task, "fpt", 0.9, k) for k in (2, 3, 5)]
+    assert (round(min(behind)), round(max(behind))) == (7, 11)
+    assert all(accuracy_words.complete(cells(RECORD, task)["fpt", d, k]) for d in (0.5, 0.9) for k in (2, 3, 5))
     found, lifs = cells(RECORD, task), [of(task, "lif-exact", d) for d in (0.5, 0.9, "learned")]
     assert min(of(task, "psn-sliding"), of(task, "psu", 0.5)) > max(lifs) + 3
     others = [
@@ -374,15 +381,21 @@ def test_the_deployment_gap():
     assert [round(half[t][0]) for t in rows] == [24, 3] and min(two for two, _, _ in half.values()) > 2
     assert [round(half[t][1], 1) for t in (*rows, "ecg")] == [1.6, 0.4, 5.7]
     assert max(half["fsdd-frames"][1], lost(SPEAKER, "fpt", 0.5, 3)) < 2
+    columns = {d: [lost("columns-cifar10", "fpt", d, k) for k in (2, 3, 5)] for d in (0.5, 0.9)}
+    assert round(columns[0.5][1], 1) == 5.2 and columns[0.5][2] < 0.05 and columns[0.5][0] > 15
+    assert [round(v) for v in columns[0.9][1:]] == [24, 7]
     assert all(round(v[2], 1) <= 0.1 for t, v in half.items() if t != "ecg") and round(half["ecg"][2], 1) == 2.8
     nine = {t: [lost(t, "fpt", 0.9, k) for k in (2, 3, 5)] for t in (*swept, "pixels-mnist")}
-    assert min(map(min, nine.values())) > 29
+    assert min(*map(min, nine.values()), lost("pixels-fashion-mnist", "fpt", 0.9, 3)) > 29
     assert all(abs(v[2] - v[0]) < 1 for t, v in nine.items() if nine[t] and t not in rows)
     as_lif = "test_as_sequential_lif"
     fell = [(of(t, "fpt", 0.9, 3), of(t, "fpt", 0.9, 3, as_lif)) for t in (*rows, "permuted-mnist", SPEAKER)]
+    worn = [of("permuted-fashion-mnist", "fpt", 0.9, 3, field) for field in ("test", as_lif)]
+    assert [round(v, 1) for v in worn] == [35.7, 14.5]
     assert [tuple(round(v, 1) for v in pair) for pair in fell[:2]] == [(94.2, 24.2), (84.8, 34.2)]
     assert [tuple(round(v) for v in pair) for pair in fell[2:]] == [(26, 16), (33, 12)]
-    assert [round(lost(t, "fpt", 0.9, 3)) for t in ("permuted-mnist", SPEAKER)] == [10, 21]
+    little = ("permuted-mnist", "permuted-fashion-mnist", SPEAKER)
+    assert [round(lost(t, "fpt", 0.9, 3)) for t in little] == [10, 21, 21]
     assert round(of("pixels-mnist", "fpt", 0.9, 3, as_lif), 1) == 10.1
     assert [round(lost(t, "fpt", "learned", 3), 1) for t in rows] == [10.1, 0.8]
     learned = [
@@ -395,8 +408,8 @@ def test_mismatch_is_not_the_measure():
     runs = swept_runs(RECORD)
     cheap, dear = accuracy_words.cheapest(runs), accuracy_words.dearest(runs)
     assert (
-        cheap[0] > 0.045 and cheap[1] < 1 and dear[0] < 0.0125 and dear[1] > 15
-    )  # "one in twenty", "one in a hundred"
+        cheap[0] > 0.045 and round(cheap[1], 1) == 0.5 and dear[0] < 0.0125 and dear[1] > 30
+    )  # "one in twenty", "one in a hundred may cost thirty points"
     task = "rows-fashion-mnist"
     rising, others = ("fpt", "fpt-graded", "fpt-guess"), ("fpt-soft", "fpt-steep", "fpt-hard", "fpt-hard-exact")
     assert max(lost(task, arm, 0.5, 3) for arm in rising) < 1.5
@@ -417,16 +430,40 @@ def test_as_trained_hardly_anything_matters():
 
 
 def test_ablation_on_frames():
-    """One seed where the grid of the ablations is alone: large differences only."""
+    """Every difference that the page names is larger than the deviations of both its cells."""
     task, as_lif = "fsdd-frames", "test_as_sequential_lif"
+    found = cells(RECORD, task)
+    assert all(accuracy_words.complete(rows) for rows in found.values())
     rising, others = ("fpt", "fpt-graded", "fpt-guess"), ("fpt-soft", "fpt-steep", "fpt-hard", "fpt-hard-exact")
-    assert max(lost(task, a, 0.5, 3) for a in rising) + 8 < min(lost(task, a, 0.5, 3) for a in others)
+
+    def apart(one, two, field="test"):
+        """Whether one exceeds two by more than the larger deviation of the two."""
+        pair = [found[key] for key in (one, two)]
+        return mean(pair[0], field) - mean(pair[1], field) > max(deviation(rows, field) for rows in pair)
+
+    assert all(apart((a, 0.5, 3), (b, 0.5, 3), drop) for a in others[:3] for b in rising)
+    hard = found["fpt-hard-exact", 0.5, 3]
+    assert mean(hard, drop) < deviation(hard, drop)  # "on neither side"
     kept = {a: of(task, a, 0.9, 3, as_lif) for a in rising + others}
     assert kept.pop("fpt-guess") > 25 + max(kept.values())
     for k in (3, 5):
         assert of(task, "fpt-hard-exact", 0.9, k) > 15 + of(task, "fpt-hard", 0.9, k)
         assert of(task, "fpt-soft", 0.9, k) > 8 + of(task, "fpt-steep", 0.9, k) > 5 + of(task, "fpt-hard", 0.9, k)
         assert abs(of(task, "fpt-hard-exact", 0.9, k) - of(task, "lif-exact", 0.9)) < 4
+    summary = [of(task, *key) for key in (("fpt-hard-exact", 0.9, 3), ("fpt-hard", 0.9, 3), ("fpt-hard", 0.9, 5))]
+    assert [round(v) for v in summary] == [79, 53, 33]
+    # A second term.
+    exact, detached = ("lif-exact", 0.9, None), ("lif-detached", 0.9, None)
+    assert apart(exact, detached) and apart(detached, ("lif-truncated", 0.9, 2))
+    assert of(task, "lif-truncated", 0.9, 2) < 20 < of(task, "lif-truncated", 0.9, 5)
+    # The first guess, and two sweeps.
+    guess = lambda k: (("fpt-guess", 0.9, k), ("fpt-graded", 0.9, k))
+    assert all(apart(*guess(k)) for k in (1, 3, 5)) and apart(*reversed(guess(2)))
+    assert apart(("fpt-guess", 0.9, 1), exact)
+    above = [of("rows-fashion-mnist", *key) for key in (("fpt-guess", 0.9, 1), exact)]
+    assert [round(of(task, *key)) for key in (("fpt-guess", 0.9, 1), exact)] == [82, 77]
+    assert [round(v) for v in above] == [84, 85]
+    assert all(apart((a, 0.5, 2), (b, 0.5, 2), drop) for a in rising for b in ("fpt-soft", "fpt-hard-exact"))
     soft = of(task, "fpt-soft", 0.5, 3, "spike_mismatch")
     assert (
         soft == min(of(task, a, 0.5, 3, "spike_mismatch") for a in rising + others)
@@ -441,7 +478,7 @@ def test_gradients_guess_and_draw():
     terms = [of(task, "lif-truncated", 0.9, k) for k in (1, 2, 3, 5)]
     assert round(full - one, 1) == 0.8 and abs(one - terms[0]) < 0.2
     assert terms[1] < terms[3] < terms[2] < terms[0] < full
-    assert [abs(full - terms[i] - cost) < 3 for i, cost in ((1, 35), (2, 5), (3, 11))] == [True] * 3  # two seeds so far
+    assert [round(full - terms[i]) for i in (1, 2, 3)] == [36, 5, 11]
     flat = [
         of(task, a, 0.5, k)
         for a, k in (("lif-exact", None), ("lif-detached", None), *(("lif-truncated", k) for k in (1, 2, 3, 5)))
@@ -469,6 +506,19 @@ def test_gradients_guess_and_draw():
     assert all(abs(mean(rows, harm)) < deviation(rows, harm) for rows in pixels)
     assert [round(gain(t, "learned"), 1) for t in ("fsdd-frames", "permuted-mnist", "ecg")] == [-1.0, -0.9, 1.2]
     assert [round(lost("rows-mnist", a, 0.5, 3), 1) for a in ("fpt-graded", "fpt")] == [9.1, 1.6]
+    learned = lambda t: lost(t, "fpt-graded", "learned", 3) - lost(t, "fpt", "learned", 3)
+    assert all(4.5 < learned(t) < 6.5 for t in ("rows-mnist", "permuted-mnist"))
+    assert [round(learned(t)) for t in ("pixels-fashion-mnist", "ecg")] == [-8, -8]
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9])
+def test_one_sweep_from_one_half_is_a_leak_without_reset(decay):
+    """As the arms compute it: half a reset less of input at each step but the first."""
+    x = torch.randn(60, 40, generator=torch.Generator().manual_seed(0))
+    less = x.clone()
+    less[1:] -= decay / 2
+    half, none = (neuron_maker(arm, decay, 1, 60)().eval() for arm in ("fpt-guess", "fpt-graded"))
+    assert torch.allclose(half(x), none(less), atol=1e-5) and not torch.allclose(half(x), none(x), atol=0.1)
 
 
 def test_times():
