@@ -54,12 +54,20 @@ def pair_rows(table, pairs, columns):
     for one, two in pairs:
         shown = [change(fc.compare(table, one, two, **options)[0].values()) for options in columns]
         cells = fc.compare(table, one, two)[1].values()
-        yield [f"{brief(one)} against {brief(two)}", *shown, f"{sum(v < 0 for v in cells)} of {len(cells)}"]
+        yield [f"{brief(one)} against {brief(two)}", *shown, (sum(v < 0 for v in cells), len(cells))]
+
+
+def with_counts(head, rows):
+    """A table whose rows end in (lower in, of so many cells): the total stands in the head where it is one for all rows."""
+    totals = {total for *_, (_, total) in rows}
+    last = f"lower in, of {totals.pop()}" if len(totals) == 1 else "lower in"
+    shown = [[*row, f"{won}" if last != "lower in" else f"{won} of {total}"] for *row, (won, total) in rows]
+    return grid([*head, last], shown)
 
 
 def paired_table(table):
     """Claim one: every pair, set by set (a star: seeds alone do not explain it) and together."""
-    head = ["change of error, %", *table.sets(), "all", "lower in"]
+    head = ["change of error, %", *table.sets(), "all"]
     rows = []
     for one, two in PAIRS:
         (name, *_, together, won), *_ = pair_rows(table, [(one, two)], [{}])
@@ -68,14 +76,14 @@ def paired_table(table):
             sure = fc.decided(fc.by_seed(table, one, two, sets=(dataset,)).values()) != "open"
             each.append(change(fc.compare(table, one, two, sets=(dataset,))[0].values()) + ("\\*" if sure else ""))
         rows.append([name, *each, together, won])
-    return grid(head, rows)
+    return with_counts(head, rows)
 
 
 def backbone_table(table):
     """Claim one, backbone by backbone."""
     found = table.backbones()
-    head = ["change of error, %", *(BACKBONES[b] for b in found), "lower in"]
-    return grid(head, pair_rows(table, PAIRS, [{"backbones": (b,)} for b in found]))
+    head = ["change of error, %", *(BACKBONES[b] for b in found)]
+    return with_counts(head, list(pair_rows(table, PAIRS, [{"backbones": (b,)} for b in found])))
 
 
 def against_naive_table(table):
@@ -93,8 +101,8 @@ def against_naive_table(table):
 def horizon_table(table):
     """Claim two: the same by horizon."""
     horizons = table.horizons()
-    head = ["change of error, %", *(f"$H$ = {h}" for h in horizons), "lower in"]
-    return grid(head, pair_rows(table, PAIRS, [{"horizons": (h,)} for h in horizons]))
+    head = ["change of error, %", *(f"$H$ = {h}" for h in horizons)]
+    return with_counts(head, list(pair_rows(table, PAIRS, [{"horizons": (h,)} for h in horizons])))
 
 
 def trained_table(table):

@@ -61,12 +61,12 @@ def network(backbone, neuron):
 
 
 def change(values):
-    """Change of error in percent with its interval over sets."""
+    """Change of error in percent with its interval over sets; from 100 % on without decimals."""
     values = list(values)
     if not values:
         return "–"
     mean, low, high = fc.percent(values)
-    show = lambda v: f"{v:+.1f}".replace("-", "−")
+    show = lambda v: (f"{v:+.1f}" if abs(v) < 99.95 else f"{v:+.0f}").replace("-", "−")
     return f"{show(mean)}" if low is None else f"{show(mean)} [{show(low)}, {show(high)}]"
 
 
