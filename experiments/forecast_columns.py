@@ -3,7 +3,7 @@
 import statistics
 
 from experiments import forecast_compare as fc
-from experiments.forecast_words import BACKBONES, NAMES, grid, network, number, spread
+from experiments.forecast_words import BACKBONES, NAMES, amount, grid, network, number, spread
 from experiments.pages import listed
 from fptlib.data.catalogue import CATALOGUE
 
@@ -102,7 +102,10 @@ def numbers_section(table, wide=None):
         rest = tuple(h for h in wide.horizons(name) if h not in table.horizons(name)) if wide else ()
         if rest:
             at = f"horizon {rest[0]}" if len(rest) == 1 else f"horizons {listed(map(str, rest))}"
-            title = f"{short} at {at}, as far as they have run: no verdict rests on them"
+            found = [r for h in rest for b, n, c in places(wide, name, h) if b != "naive" for r in c]
+            seeds = len({r["seed"] for r in found})
+            few = f"{amount(seeds)} seed{'' if seeds == 1 else 's'}"
+            title = f"{short} at {at}, {few}, {len(found)} trainings: no verdict rests on them"
             parts.append(folded(title, column_table(wide, name, rest)))
         if any(found for _, _, found in places(table, name, 24, GAP)):
             title = f"{short} at horizon 24, 40 % of the input removed in blocks of 12 steps"
