@@ -22,16 +22,29 @@ def graph_ms(calls, budget_s=0.25, rounds=5):
             call()
     torch.cuda.current_stream().wait_stream(stream)
     torch.cuda.synchronize()
-    graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        for call in calls:
-            call()
+    graph = _captured(calls)
     graph.replay()
     once = _replay(graph, 1)
     repeats = max(1, min(200, int(budget_s * 1e3 / rounds / max(once, 1e-3))))
     times = [_replay(graph, repeats) / repeats for _ in range(rounds)]
     del graph
     return statistics.median(times) / len(calls)
+
+
+def _captured(calls):
+    """The calls as one CUDA graph. A capture can be spoilt by memory that an earlier one gives back: so twice, if need be."""
+    for last in (False, True):
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                for call in calls:
+                    call()
+            return graph
+        except RuntimeError:
+            torch.cuda.synchronize()
+            if last:
+                raise
+            torch.cuda.empty_cache()
 
 
 def _replay(graph, repeats):

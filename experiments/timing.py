@@ -98,8 +98,6 @@ class Bench:
                     row["rate"] = round(truth.float().mean().item(), 4) if truth.numel() < 2**28 else None
                     moved = BYTES[mode] * size * T * N / 1e6 / self.header["copy_gb_s"]
                     row["roof_fraction"] = round(moved / row["kernel_ms"], 4) if row["kernel_ms"] else None
-                    if name in NO_CAPTURE:
-                        row["note"] = NO_CAPTURE[name]
                     self.records.append(row)
                     print(
                         name,
@@ -135,17 +133,25 @@ class Bench:
             big = xs[0].numel() >= 2**27
             eager = eager_ms(lambda: call(0), 0.05 if big else 0.1)
             many = [lambda i=i: call(i) for i in range(len(xs) if eager < 20 else 1)]
-            kernel = None if name in NO_CAPTURE else round(graph_ms(many, 0.05, 3 if big else 5), 5)
+            kernel, note = None, NO_CAPTURE.get(name)
+            if note is None:
+                try:
+                    kernel = round(graph_ms(many, 0.05, 3 if big else 5), 5)
+                except torch.cuda.OutOfMemoryError:
+                    raise
+                except RuntimeError as error:  # the user's time is known all the same
+                    note = f"No graph could be captured: {str(error).splitlines()[0][:160]}"
         if train:
             for x in xs:
                 x.requires_grad_(False)
-        return {
+        made = {
             "kernel_ms": kernel,
             "eager_ms": round(eager, 4),
             "mismatches": wrong,
             "saved_bytes": kept,
             "peak_bytes": peak,
         }
+        return made | ({"note": note} if note else {})
 
 
 def memory(run, x, g, train):
