@@ -136,15 +136,12 @@ MEASURED = {
 def survives_table(tables):
     """The four sentences and what is left of them, on each grid; ``tables`` by the name of the grid."""
     found = {grid_name: claims(table) for grid_name, table in tables.items()}
-    head = [
-        "sentence: its measure",
-        *(f"{name}, {grid_name} grid" for grid_name in found for name in NEURONS.values()),
+    rows = [
+        [f"**{sentence}**: {what}", name, *(": ".join(found[grid_name][sentence][name]) for grid_name in found)]
+        for sentence, what in MEASURED.items()
+        for name in NEURONS.values()
     ]
-    rows = []
-    for sentence, what in MEASURED.items():
-        cells = [": ".join(found[grid_name][sentence][name]) for grid_name in found for name in NEURONS.values()]
-        rows.append([f"**{sentence}**: {what}", *cells])
-    return grid(head, rows)
+    return grid(["sentence: its measure", "neuron", *(f"{grid_name} grid" for grid_name in found)], rows, words=2)
 
 
 def agreement(one, two):

@@ -196,14 +196,19 @@ def seeds_apart(table):
     )
 
 
+def company(rows):
+    """How many runs shared the GPU, in words."""
+    shared = max(r.get("shared", 1) for r in rows)
+    return "alone on it" if shared == 1 else f"{shared} at a time on it"
+
+
 def how_timed(s):
     """What the table of times is about."""
     rows = [r for r in s.speed.timing if r["params"]]
     weights = sorted(round(r["params"], -2) for r in rows)
     runs = s.heads["speed"].get("runs") or [s.heads["speed"]]
     devices = listed(sorted({runs[r.get("run", 0)]["device"] for r in rows}))
-    shared = max(r.get("shared", 1) for r in rows)
-    alone = "alone on it" if shared == 1 else f"{shared} at a time on it"
+    alone = company(rows)
     loops = {(r["backbone"], r["neuron"]) for r in rows if r["solver"] == "loop"}
     gap = {(r["backbone"], r["neuron"]) for r in rows} - loops
     return (
@@ -223,7 +228,7 @@ def timed_again(s, table_of):
     done, networks = len(fv.gains(s.main)), {(r["backbone"], r["neuron"]) for r in rows}
     text = (
         f"Those networks are larger than the ones trained here, with {weights[0]:,} to {weights[-1]:,} learned numbers. Of these, on the same "
-        f"kind of GPU and alone on it, {amount(done)} of {len(networks)} have been timed both ways: {fv.gain(s.main)} times per step."
+        f"kind of GPU and {company(rows)}, {amount(done)} of {len(networks)} have been timed both ways: {fv.gain(s.main)} times per step."
     )
     return f"\n\n{text}\n\n{folded('The networks of the full grid', table_of(s.main))}"
 
