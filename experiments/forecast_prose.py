@@ -227,7 +227,7 @@ def timed_again(s, table_of):
     weights = sorted(round(r["params"], -2) for r in rows)
     done, networks = len(fv.gains(s.main)), {(r["backbone"], r["neuron"]) for r in rows}
     text = (
-        f"Those networks are larger than the ones trained here, with {weights[0]:,} to {weights[-1]:,} learned numbers. Of these, on the same "
+        f"Those networks are larger than the ones trained here ({weights[0]:,} to {weights[-1]:,} learned numbers). Of the latter, on the same "
         f"kind of GPU and {company(rows)}, {amount(done)} of {len(networks)} have been timed both ways: {fv.gain(s.main)} times per step."
     )
     return f"\n\n{text}\n\n{folded('The networks of the full grid', table_of(s.main))}"
