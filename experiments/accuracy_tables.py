@@ -102,7 +102,7 @@ def loop_table(results):
         gap = statistics.fmean(accuracy_words.shared(a, b))
         times = [f"{mean(b, clock) / mean(a, clock):.3g}" for clock in CLOCKS]
         rows.append([TASKS[task], d, score(a), score(b), signed(100 * gap), *times])
-    head = ["task", "$\\lambda$", "exact", "loop", "difference", "step, ratio", "graph, ratio"]
+    head = ["task", "$\\lambda$", "exact", "loop", "apart", "step, ratio", "graph, ratio"]
     return table(head, rows)
 
 
@@ -134,7 +134,13 @@ def bins_table(results):
         if part:
             lost = [run[1] for run in part]
             numbers = (statistics.median(run[2] for run in part), statistics.median(lost), min(lost), max(lost))
-            rows.append([f"{100 * low:g} to {min(100, 100 * high):g} %", len(part), *(signed(v, 1) for v in numbers)])
+            rows.append(
+                [
+                    f"{100 * low:g} to {min(100, 100 * high):g} %".replace(" ", "\u00a0"),
+                    len(part),
+                    *(signed(v, 1) for v in numbers),
+                ]
+            )
     head = ["mismatch", "runs", "as trained, minus exact LIF", "lost at deployment: median", "least", "most"]
     return table(head, rows)
 

@@ -150,7 +150,7 @@ def columns_words(results):
     lines.append(
         f"FPT as trained, cells with three seeds: between {signed(min(ahead[0.5]), 1)} and {signed(max(ahead[0.5]), 1)} points from the"
         f" exact LIF at $\\lambda=0.5$, between {signed(min(ahead[0.9]), 1)} and {signed(max(ahead[0.9]), 1)} at $0.9$. Deployment with"
-        f" two, three and five sweeps costs {listed(cost[0.5])} points at $0.5$, {listed(cost[0.9])} at $0.9$."
+        f" two, three and five sweeps costs {listed(cost[0.5])} points at $0.5$; at $0.9$ it costs {listed(cost[0.9])}."
     )
     free = {d: mean(found["lif-exact", d, None], "test") - mean(found["no-reset", d, None], "test") for d in (0.5, 0.9)}
     lines.append(
@@ -219,8 +219,8 @@ def frames_words(results):
         f" {at('fpt-steep', 5)}.",
         f"*Not as on rows: the first guess.* At $\\lambda=0.9$ it changes the training: three sweeps from $\\frac12$ reach"
         f" {at('fpt-guess', 3)}, from 0 {at('fpt-graded', 3)}; five reach {at('fpt-guess', 5)} and {at('fpt-graded', 5)}, two"
-        f" {at('fpt-guess', 2)} and {at('fpt-graded', 2)}. **One** sweep from $\\frac12$ reaches {at('fpt-guess', 1)}, more than the LIF,"
-        " and it has no reset: it is the leak alone, with $\\lambda\\theta/2$ taken from the input at each step but the first."
+        f" {at('fpt-guess', 2)} and {at('fpt-graded', 2)}. **One** sweep from $\\frac12$ reaches {at('fpt-guess', 1)}, more than the LIF"
+        f" (on validation {at('fpt-guess', 1, 'val')} and {at('lif-exact', None, 'val')}), and it has no reset: it is the leak alone, with $\\lambda\\theta/2$ taken from the input at each step but the first."
         f" The bias of the normalisation could learn that; where it had to, one sweep from 0, the network ends at {at('fpt-graded', 1)}."
         " (Seen in the table, not predicted, and not so on rows.)",
         f"*Not as on rows: two sweeps.* At $\\lambda=0.5$ two sweeps with rising slopes lose {lost(rising, 2)} points when deployed,"

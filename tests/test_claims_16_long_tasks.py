@@ -339,6 +339,9 @@ def test_sentences_on_signals():
         assert best == (("psu", 0.9, None) if title != "ECG" else ("psn-sliding", None, None))
         assert max(others.values()) < 86
     assert round(points("ECG", "psn-sliding", None) - points("ECG", "lif-exact", 0.9)) == 8
+    bare = rows_of(RECORD, "FSDD, takes", "fpt-guess", 0.9, 1)
+    assert round(100 * mean(bare, "test")) == round(points("FSDD, takes", "psu", 0.9)) == 82
+    assert bare[0]["params"] == rows_of(RECORD, "FSDD, takes", "lif-exact", 0.9)[0]["params"]
     assert {r["best_epoch"] for r in rows_of(RECORD, "ECG", "psn")} == {3, 4}  # counted from 0
 
 
