@@ -17,6 +17,7 @@ from pathlib import Path
 
 from experiments import forecast_columns as columns
 from experiments import forecast_compare as fc
+from experiments import forecast_extent as extent
 from experiments import forecast_prose as prose
 from experiments import forecast_verdicts as fv
 from experiments import pages
@@ -190,10 +191,10 @@ def speed_cpu_table():
 
 
 BLOCKS = {  # name of a block of the page: function of the `Sources`
-    "run": prose.what_has_run,
+    "run": extent.what_has_run,
     "sets": lambda s: sets_table(s.full),
     "budgets": lambda s: columns.budget_table(s.main),
-    "training": prose.how_trained,
+    "training": extent.how_trained,
     "unmasked": lambda s: columns.unmasked_table(s.zeros),
     "unmasked all": lambda s: columns.column_table(s.zeros, "metr-la", masked=False),
     "paired": lambda s: paired_table(s.main),
