@@ -12,6 +12,7 @@ from fptlib import complex_scan, kernels  # noqa: E402
 from fptlib.parallel import PRF  # noqa: E402
 from fptlib.parallel.decoupled import _Decoupled, leap, walk  # noqa: E402
 from fptlib.surrogates import ATan, Sigmoid, Triangle, spike  # noqa: E402
+from tests.compiled import compiled_like_eager  # noqa: E402
 from tests.oracle_kernels import complex_loop, decoupled_loop  # noqa: E402
 
 HAS_TRITON = kernels.available(torch.ones(1, 1, device="cuda" if GPU else "cpu")) is None
@@ -74,18 +75,25 @@ SIZES = [
 @needs_triton
 @pytest.mark.parametrize(("T", "N", "chunk"), SIZES + ([(1000, 33, 64), (1000, 257, None)] if GPU else []))
 def test_scan_within_its_bound_and_one_chunk_is_the_loop(T, N, chunk):
+    from fptlib.kernels import cost
+
     x, pole, z0 = _case(T, N)
     u, final, imag, report = kernels.complex_scan(_on(x), [_on(p) for p in pole], _on(z0), imag=True, chunk=chunk)
     real, im, _ = complex_loop(x, pole, z0)
-    if chunk is None:
-        assert np.array_equal(u.cpu().numpy(), real) and np.array_equal(imag.cpu().numpy(), im)
+    whole = 16 * -(-T // 16)  # one chunk holds all whole groups of 16 steps
+    assert report.chunk == (chunk or cost.plan_scan(T, N).chunk)
+    one = report.chunk >= whole
+    assert report.kernel == ("complex sequential" if one else "complex scan")
+    assert one or T > 32  # a short train is one chunk, unless shorter ones are asked for
+    same = [np.array_equal(ours.cpu().numpy(), loop) for ours, loop in ((u, real), (imag, im))]
+    assert all(same) or not one
     wide = [p.astype(np.float64) for p in pole]
     real, im, bound = complex_loop(x.astype(np.float64), wide, z0.astype(np.float64))
     bound = ROUNDINGS * np.finfo(np.float32).eps / 2 * (1 + 1e-3) * bound  # the bound is to first order
     for part, want in ((u, real), (imag, im)):
         assert (np.abs(part.cpu().numpy() - want) <= bound).all()
     assert np.allclose(final.cpu().numpy(), np.stack([real[-1], im[-1]]), rtol=0, atol=bound[-1].max())
-    assert report.kernel.startswith("complex") and report.reason.endswith(".")
+    assert report.reason.endswith(".")
 
 
 @needs_triton
@@ -317,3 +325,17 @@ def test_operators_trace_without_running():
         spikes, counts = torch.ops.fptlib.count_spikes(x, 0.5, 1.0, 4.0, 0, True, torch.bfloat16)
     assert [tuple(o.shape) for o in out] == [(33, 7), (0,), (0,), (2, 7)]
     assert spikes.dtype == torch.bfloat16 and counts.shape == (2, 7)
+
+
+COMPILED = {
+    "scan": lambda x: kernels.complex_scan(x, (0.6, 0.3), chunk=16),
+    "count": lambda u: kernels.decoupled_spikes(u, 0.5),
+    "front door": lambda x: complex_scan(0.9, 0.3, x, backend="triton"),
+}
+
+
+@needs_triton
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_for_open_sizes_the_values_and_gradients_are_those_of_eager(name, dynamic):
+    compiled_like_eager(COMPILED[name], dynamic, DEVICE)

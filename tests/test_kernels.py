@@ -16,6 +16,7 @@ from fptlib import kernels  # noqa: E402
 from fptlib.kernels import calls, cost, entry, ops  # noqa: E402
 from fptlib.neurons import alif, resonate_and_fire  # noqa: E402
 from fptlib.surrogates import ATan, Sigmoid, Triangle  # noqa: E402
+from tests.compiled import compiled_like_eager  # noqa: E402
 from tests.oracle_kernels import lif_loop, sweep_loop, two_state_loop  # noqa: E402
 
 DEVICE = "cuda" if GPU else "cpu"
@@ -359,6 +360,38 @@ def test_annealed_sweeps():
         s = 1 / (1 + np.exp(-np.float32(slope) * (u - 1)))
     ours = kernels.fixed_point_sweeps(_on(x), 0.5, sweeps=3, slopes=slopes)
     assert np.abs(ours.spikes.cpu().numpy() - s).max() < 1e-5  # exp differs in its last bits, amplified by slope 12
+
+
+def _sweeps(x, **options):
+    done = kernels.fixed_point_sweeps(x, 0.5, previous=True, membrane=True, **options)
+    return done.spikes, done.previous, done.membrane, done.counts.flatten(1).sum(1), None
+
+
+COMPILED = {
+    "lif": lambda x: kernels.lif_replay(x, 0.5),
+    "lif-chunks": lambda x: kernels.lif_replay(x, 0.9, reset="hard", membrane=True, chunk=16, warmup=16),
+    "two states": lambda x: _two_state(x, TABLES["alif"]),
+    "two states, chunks": lambda x: _two_state(x, TABLES["resonator"], chunk=16, warmup=16),
+    "sweeps": _sweeps,
+    "sweeps, chunks": lambda x: _sweeps(x, slopes=(1.0, 2.0, 4.0), chunk=16, warmup=16),
+}
+
+
+@pytest.mark.parametrize("dynamic", [None, True])
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_for_open_sizes_the_values_and_gradients_are_those_of_eager(name, dynamic):
+    compiled_like_eager(COMPILED[name], dynamic, DEVICE, gradient="sweeps" not in name)
+
+
+def test_a_report_read_inside_a_compiled_function_ends_the_graph_and_is_right():
+    def read(x):
+        spikes, _, report = kernels.lif_replay(x, 0.5)
+        return spikes * report.chunk, report.reason
+
+    x = _on(_input(40, 3))
+    torch._dynamo.reset()
+    got, _ = torch.compile(read, backend="aot_eager", dynamic=True)(x)
+    assert torch.equal(got, read(x)[0]) and got.any()
 
 
 def test_few_steps_take_small_groups_and_no_more_than_three_binaries():

@@ -7,6 +7,7 @@ import torch
 import triton.language as tl
 
 from fptlib.kernels import cost
+from fptlib.kernels.entry import KernelReport
 
 RESETS = {"soft": 0, "hard": 1, "none": 2}
 SURROGATES = {"sigmoid": 0, "atan": 1, "triangle": 2}
@@ -56,6 +57,7 @@ class Prepared:
         self.plan = plan = cost.plan_forward(
             T, N, self.decay, _RESET_NAMES[settings.reset], dtype.itemsize, settings.chunk, settings.warmup
         )
+        self.report = KernelReport(plan.kernel, plan.chunk, plan.warmup, plan.reason)  # of a call without seams
         self.chunks, self.blocks = -(-T // plan.chunk), -(-N // plan.block)
         self.rows = rows(T) if settings.save else 0
         self.constants = (*self.kinds[:3], settings.reset, self.triton, plan.ahead, plan.block)

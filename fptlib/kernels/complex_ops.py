@@ -3,7 +3,7 @@
 import torch
 
 from fptlib.kernels import cost, ops, resonance
-from fptlib.kernels.entry import KernelReport, available
+from fptlib.kernels.entry import available, planned_report
 from fptlib.kernels.two_state_ops import _table
 
 _EMPTY = (0,)
@@ -163,7 +163,6 @@ def complex_scan(x, pole, z0=None, *, threshold=None, imag=False, chunk=None):
     real, im, spikes, final = torch.ops.fptlib.complex_scan(
         flat, None, table, first, not fire, imag, fire, False, state, size
     )
-    plan = cost.plan_scan(*flat.shape, x.element_size(), size)
-    report = KernelReport(f"complex {plan.kernel}", plan.chunk, 0, plan.reason)
+    report = planned_report("complex {}", cost.plan_scan, (*flat.shape, x.element_size(), size))
     out = ((spikes if fire else real).view(x.shape), final.view(2, *step))
     return (*out, im.view(x.shape), report) if imag else (*out, report)

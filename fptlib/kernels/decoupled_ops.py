@@ -4,7 +4,7 @@ import torch
 
 from fptlib.kernels import cost, decoupled, ops
 from fptlib.kernels.calls import rows
-from fptlib.kernels.entry import KernelReport, available
+from fptlib.kernels.entry import available, planned_report
 from fptlib.kernels.two_state_ops import _table
 
 
@@ -106,8 +106,8 @@ def decoupled_spikes(u, rise, threshold=1.0, surrogate="sigmoid", slope=4.0, spi
     if reason:
         raise ValueError(f"decoupled_spikes: {reason}")
     flat = u.reshape(u.shape[0], -1).contiguous()
-    save, plan = torch.is_grad_enabled() and u.requires_grad, _plan(*flat.shape, u.element_size())
+    save = torch.is_grad_enabled() and u.requires_grad
     spikes, _ = torch.ops.fptlib.count_spikes(
         flat, float(rise), float(threshold), float(slope), ops.SURROGATES[surrogate], save, spike_dtype or u.dtype
     )
-    return spikes.view(u.shape), KernelReport("decoupled walk", plan.chunk, 0, plan.reason)
+    return spikes.view(u.shape), planned_report("decoupled walk", _plan, (*flat.shape, u.element_size()))

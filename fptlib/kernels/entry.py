@@ -42,18 +42,76 @@ class KernelReport:
         return 0 if self.repaired is None else int(self.repaired.sum())
 
 
-@lru_cache(maxsize=1)
-def _has_triton():
+class TracedReport(KernelReport):
+    """The report of a call that `torch.compile` traced: sizes may be open there, so the plan is worked out when it is read.
+
+    After the compiled function has returned, it reads as the eager report does. Inside, ``reason`` says that the operator plans,
+    and reading ``kernel``, ``chunk`` or ``warmup`` ends the graph, since they are numbers of one size. ``repaired``, where a
+    kernel can have seams, is always a tensor: zeros where there were none.
+
+    Args:
+        name: name of what ran, ``{}`` for the plan's own.
+        plan: a function of the cost model; ``arguments``: what it was called with, time steps and neurons first.
+
+    Raises:
+        Nothing.
+
+    Book: ch-time
+    """
+
+    def __init__(self, name, plan, arguments, repaired=None):
+        for key, value in (("_name", name), ("_plan", plan), ("_arguments", arguments), ("repaired", repaired)):
+            object.__setattr__(self, key, value)
+
+    def _planned(self):
+        if torch.compiler.is_compiling():
+            return torch.compiler.disable(self._plan)(*self._arguments)
+        return self._plan(*self._arguments)
+
+    kernel = property(lambda self: self._name.format(self._planned().kernel))
+    chunk = property(lambda self: self._planned().chunk)
+    warmup = property(lambda self: self._planned().warmup)
+
+    @property
+    def reason(self):
+        """Why this plan; inside a traced function, that there is none yet. Book: ch-time"""
+        return _LATER if torch.compiler.is_compiling() else self._planned().reason
+
+
+def planned_report(name, plan, arguments, repaired=None):
+    """The report of a call whose plan is ``plan(*arguments)``, made now or, inside torch.compile, when it is read.
+
+    Args and Raises: as for `TracedReport`. Book: ch-time
+    """
+    if torch.compiler.is_compiling():
+        return TracedReport(name, plan, arguments, repaired)
+    made = plan(*arguments)
+    return KernelReport(name.format(made.kernel), made.chunk, made.warmup, made.reason, repaired)
+
+
+_LATER = "planned inside the operator, for the sizes of each call."
+
+
+def _find_triton():
     return importlib.util.find_spec("triton") is not None
 
 
-@lru_cache(maxsize=1)
-def _too_old():
+def _find_old():
     """The version of the installed Triton if it is older than the kernels ask for, else "". Imports Triton."""
     import triton
 
     found = re.match(r"(\d+)\.(\d+)", triton.__version__)
     return triton.__version__ if found and tuple(map(int, found.groups())) < _OLDEST else ""
+
+
+def _import_ops():
+    from fptlib.kernels import ops  # Triton is imported here, on first use
+
+    return ops
+
+
+# torch.compile warns of every cache that it meets and traces the function behind it, so that one is called by name there.
+_has_triton, _too_old, _ops = (lru_cache(maxsize=1)(ask) for ask in (_find_triton, _find_old, _import_ops))
 
 
 def available(x):
@@ -69,12 +127,16 @@ def available(x):
     """
     if x.dtype not in _DTYPES:
         return f"kernels take float32, float16, bfloat16 or float64, not {x.dtype}."
-    if not _has_triton():
+    compiling = torch.compiler.is_compiling()
+    if not (_find_triton if compiling else _has_triton)():
         return "Triton is not installed; install it (it comes with torch for CUDA) or use the torch backend."
     if not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         return f"the tensor is on {x.device}; kernels need a CUDA device."
-    if _too_old():
-        return f"Triton {_too_old()} is too old, 3.6 is wanted (it comes with torch 2.10); update torch or use the torch backend."
+    old = (_find_old if compiling else _too_old)()
+    if old:
+        return (
+            f"Triton {old} is too old, 3.6 is wanted (it comes with torch 2.10); update torch or use the torch backend."
+        )
     if x.ndim < 1 or x.numel() == 0:
         return f"the input has shape {tuple(x.shape)}; at least one time step and one neuron are wanted."
     if x.numel() // x.shape[0] > _MAX_NEURONS:
@@ -114,7 +176,8 @@ def lif_replay(
         chunk, warmup: time steps; None lets the cost model choose.
 
     Returns:
-        spikes [T, ...], final state [...], and a `KernelReport`; with ``membrane=True`` u comes before the report.
+        spikes [T, ...], final state [...], and a `KernelReport`; with ``membrane=True`` u comes before the report. Inside
+        `torch.compile` the report is a `TracedReport`.
 
     Raises:
         ValueError: when `available` has a reason, or when an argument is not as described.
@@ -128,7 +191,9 @@ def lif_replay(
     reason = available(x)
     if reason:
         raise ValueError(f"lif_replay: {reason}")
-    ops, state, step = _ops(), torch.float64 if x.dtype == torch.float64 else torch.float32, x.shape[1:]
+    compiling = torch.compiler.is_compiling()
+    ops = (_import_ops if compiling else _ops)()
+    state, step = torch.float64 if x.dtype == torch.float64 else torch.float32, x.shape[1:]
     decay_tensor, decay_value = _parameter("decay", decay, state, step, x.device)
     threshold_tensor, threshold_value = _parameter("threshold", threshold, state, step, x.device)
     start = None if v0 is None else _filled(v0.to(device=x.device, dtype=state), step)
@@ -150,29 +215,30 @@ def lif_replay(
         bool(detach_reset), save, membrane, spike_dtype, chunk or 0, -1 if warmup is None else warmup,
     )  # fmt: skip
     tensors = (start, decay_tensor, threshold_tensor)
-    if torch.compiler.is_compiling():
-        row = lambda t: None if t is None else t.reshape(-1)
-        flat = x.reshape(x.shape[0], -1).contiguous()
-        spikes, final, u, _, repaired = torch.ops.fptlib.lif_forward(flat, *map(row, tensors), *settings)
-        spikes, final, u = spikes.view(x.shape), final.view(step), u.view(x.shape) if membrane else None
-        known = None if decay_tensor is not None else decay_value
-        plan = ops.cost.plan_forward(*flat.shape, known, reset, x.element_size(), *settings[-2:])
+    if compiling:
+        spikes, final, u, report = _traced(ops, x, tensors, settings, reset)
     else:
         call = ops.prepared(x, decay_tensor, threshold_tensor, settings)
-        plan, x = call.plan, x.contiguous()
+        report, x = call.report, x.contiguous()
         if save:
             spikes, final, u, repaired = ops.Replay.apply(x, *tensors, call)
         else:
             spikes, final, u, _, repaired = ops.forward(call, x, *tensors)
-    report = KernelReport(plan.kernel, plan.chunk, plan.warmup, plan.reason, repaired)
+        if repaired is not None:
+            report = KernelReport(report.kernel, report.chunk, report.warmup, report.reason, repaired)
     return (spikes, final, u, report) if membrane else (spikes, final, report)
 
 
-@lru_cache(maxsize=1)
-def _ops():
-    from fptlib.kernels import ops  # Triton is imported here, on first use
-
-    return ops
+def _traced(ops, x, tensors, settings, reset):
+    """The call as one operator of the graph, which plans when it runs: a plan made here would tie the graph to one size."""
+    row = lambda t: None if t is None else t.reshape(-1)
+    flat = x.reshape(x.shape[0], -1).contiguous()
+    spikes, final, u, _, repaired = torch.ops.fptlib.lif_forward(flat, *map(row, tensors), *settings)
+    known = settings.decay if tensors[1] is None else None
+    arguments = (*flat.shape, known, reset, x.element_size(), settings.chunk, settings.warmup)
+    report = TracedReport("{}", ops.cost.plan_forward, arguments, repaired)
+    u = u.view(x.shape) if settings.membrane else None
+    return spikes.view(x.shape), final.view(x.shape[1:]), u, report
 
 
 def _parameter(name, value, state, step, device):

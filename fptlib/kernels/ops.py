@@ -106,7 +106,9 @@ def lif_forward_op(
     empty = lambda *shape: x.new_empty(shape, dtype=call.state)
     u = empty(0) if u is None else u
     states = empty(*((rows(call.T), call.N) if save else (0,))) if states is None else states
-    return spikes, final, u, states, x.new_zeros(call.blocks, dtype=torch.int32) if repaired is None else repaired
+    if repaired is None:  # as many as if there were seams, so that the shape does not hang on the plan
+        repaired = x.new_zeros(-(-call.N // cost.BLOCK), dtype=torch.int32)
+    return spikes, final, u, states, repaired
 
 
 @lif_forward_op.register_fake
@@ -119,7 +121,7 @@ def _(x, v0, decay, threshold, decay_value, threshold_value, v_reset, slope, res
         x.new_empty((N,), dtype=state),
         x.new_empty((T, N) if membrane else (0,), dtype=state),
         x.new_empty((rows(T), N) if save else (0,), dtype=state),
-        x.new_empty((-(-N // cost.block(T)),), dtype=torch.int32),
+        x.new_empty((-(-N // cost.BLOCK),), dtype=torch.int32),
     )
 
 

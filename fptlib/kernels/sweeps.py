@@ -19,7 +19,7 @@ import triton.language as tl
 from fptlib.checks import may_look
 from fptlib.kernels.cost import AHEAD, BLOCK, plan_forward
 from fptlib.kernels.entry import _parameter, available
-from fptlib.kernels.ops import _triton, number, scratch, state_dtype
+from fptlib.kernels.ops import RESETS, _triton, number, scratch, state_dtype
 from fptlib.kernels.step import HARD, LAUNCH, RUNTIME_SIZES, SOFT, load_rows, parameter, spread
 
 
@@ -162,24 +162,73 @@ def fixed_point_sweeps(
         raise ValueError(f"fixed_point_sweeps: {reason}")
     state, step = state_dtype(x), x.shape[1:]
     flat = x.detach().reshape(x.shape[0], -1).contiguous()
-    T, N = flat.shape
-    pairs = [_parameter(name, p, state, step, x.device) for name, p in (("decay", decay), ("threshold", threshold))]
-    (d, kd), (th, kt) = (number(*pair, state, x.device) for pair in pairs)
+    (d, decay_value), (th, threshold_value) = (
+        _parameter(name, p, state, step, x.device) for name, p in (("decay", decay), ("threshold", threshold))
+    )
     start = None if v0 is None else v0.detach().to(state).expand(step).reshape(-1).contiguous()
-    size, warm = (AHEAD * -(-T // AHEAD), 0) if warmup is None else _chunk(T, N, chunk, warmup, x.element_size())
+    numbers = (decay_value, threshold_value, sweeps, None if slopes is None else [float(a) for a in slopes])
+    options = (RESETS[reset], previous, membrane, chunk or 0, -1 if warmup is None else warmup)
+    if torch.compiler.is_compiling():
+        d, th = (None if p is None else p.detach().reshape(-1) for p in (d, th))
+        out, other, last, counts = torch.ops.fptlib.fixed_point_sweeps(flat, start, d, th, *numbers, *options)
+        other, last = other if previous else None, last if membrane else None
+    else:
+        out, other, last, counts = _run(flat, start, d, th, *numbers, *options)
+    shaped = lambda t: None if t is None else t.view(x.shape)
+    return Sweeps(out.view(x.shape), shaped(other), shaped(last), counts, warmup is None)
+
+
+def _run(flat, start, decay, threshold, decay_value, threshold_value, sweeps, slopes, reset, previous, membrane, chunk,
+         warmup):  # fmt: skip
+    """x [T, N] -> s_K and s_{K-1} [T, N], u [T, N] and partial counts [K, chunks, blocks]; None where not asked for."""
+    (T, N), state, x = flat.shape, state_dtype(flat), flat
+    d, kd = number(decay, decay_value, state, x.device)
+    th, kt = number(threshold, threshold_value, state, x.device)
+    size, warm = (AHEAD * -(-T // AHEAD), 0) if warmup < 0 else _chunk(T, N, chunk, warmup, x.element_size())
     grid = (-(-N // BLOCK), -(-T // size))
     out = scratch((T, N), x.dtype, x.device)
     other = scratch((T, N), x.dtype, x.device) if previous else None
     last = scratch((T, N), state, x.device) if membrane else None
     counts = torch.empty((sweeps, grid[1], grid[0]), dtype=torch.int32, device=x.device)
-    steep = None if slopes is None else _slopes(tuple(float(a) for a in slopes), state, x.device)
+    steep = None if slopes is None else _slopes(tuple(slopes), state, x.device)
     _sweeps[grid](
         flat, start, d, th, steep, out, other, last, counts, T, N, size, warm, DECAY=kd, THRESHOLD=kt, K=sweeps,
-        RESET={"soft": 0, "hard": 1, "none": 2}[reset], ANNEALED=slopes is not None, STATE=_triton(state), U=AHEAD,
+        RESET=reset, ANNEALED=slopes is not None, STATE=_triton(state), U=AHEAD,
         BLOCK=BLOCK, **LAUNCH,
     )  # fmt: skip
-    shaped = lambda t: None if t is None else t.view(x.shape)
-    return Sweeps(out.view(x.shape), shaped(other), shaped(last), counts, warmup is None)
+    return out, other, last, counts
+
+
+@torch.library.custom_op("fptlib::fixed_point_sweeps", mutates_args=())
+def sweeps_op(
+    x: torch.Tensor,
+    v0: torch.Tensor | None,
+    decay: torch.Tensor | None,
+    threshold: torch.Tensor | None,
+    decay_value: float,
+    threshold_value: float,
+    sweeps: int,
+    slopes: list[float] | None,
+    reset: int,
+    previous: bool,
+    membrane: bool,
+    chunk: int,
+    warmup: int,
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+    """`_run` with empty tensors for None and counts [K, 1]: their number of parts hangs on the plan, which a graph leaves open."""
+    out, other, last, counts = _run(x, v0, decay, threshold, decay_value, threshold_value, sweeps, slopes, reset,
+                                    previous, membrane, chunk, warmup)  # fmt: skip
+    empty = lambda dtype: x.new_empty(0, dtype=dtype)
+    other = empty(x.dtype) if other is None else other
+    last = empty(state_dtype(x)) if last is None else last
+    return out, other, last, counts.sum((1, 2))[:, None]
+
+
+@sweeps_op.register_fake
+def _(x, v0, decay, threshold, decay_value, threshold_value, sweeps, slopes, reset, previous, membrane, chunk, warmup):
+    train = lambda wanted, dtype: x.new_empty(x.shape if wanted else (0,), dtype=dtype)
+    counts = x.new_empty((sweeps, 1), dtype=torch.int64)
+    return train(True, x.dtype), train(previous, x.dtype), train(membrane, state_dtype(x)), counts
 
 
 def _chunk(T, N, chunk, warmup, itemsize):

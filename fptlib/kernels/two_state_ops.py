@@ -1,5 +1,6 @@
 """The two-state kernels as operators of torch, and their front door."""
 
+import math
 from dataclasses import replace
 from functools import lru_cache
 from types import SimpleNamespace
@@ -8,18 +9,24 @@ import torch
 
 from fptlib.checks import may_look
 from fptlib.kernels import cost, ops, two_state, two_state_backward
-from fptlib.kernels.entry import KernelReport, available
+from fptlib.kernels.entry import available, planned_report
 
 _BLOCK = 32  # 22 numbers of the table and two states leave registers for one neuron per lane
 _AHEAD = 8  # steps unrolled; with 16 the backward pass compiles five times as long (half a minute) at its first use
 
 
-def _plan(which, T, N, radius, itemsize, chunk, warmup):
+@lru_cache(maxsize=4096)
+def _plan_forward(T, N, radius, itemsize, chunk, warmup):
     known = None if radius < 0 else radius
-    if which == "fwd":
-        plan = cost.plan_forward(T, N, known, "soft", itemsize, chunk, warmup)
-    else:
-        plan = cost.plan_backward(T, N, None, itemsize, chunk)
+    return _narrow(cost.plan_forward(T, N, known, "soft", itemsize, chunk, warmup))
+
+
+@lru_cache(maxsize=4096)
+def _plan_backward(T, N, itemsize, chunk):
+    return _narrow(cost.plan_backward(T, N, None, itemsize, chunk))
+
+
+def _narrow(plan):
     return replace(plan, block=_BLOCK, ahead=min(plan.ahead, _AHEAD))
 
 
@@ -53,7 +60,7 @@ def forward_op(
     """x [T, N] -> spikes [T, P, N], final state [memory, N], membrane [T, 2, N], kept states, repaired seams."""
     T, N = x.shape
     state = ops.state_dtype(x)
-    plan = _plan("fwd", T, N, radius, x.element_size(), chunk, warmup)
+    plan = _plan_forward(T, N, radius, x.element_size(), chunk, warmup)
     make = lambda *shape, dtype=state: ops.scratch(shape, dtype, x.device)
     chunks = -(-T // plan.chunk)
     out = SimpleNamespace(
@@ -78,7 +85,7 @@ def _(x, initial, table, slope, surrogate, channels, memory, hard, detach, save,
         x.new_empty((T, channels, N)),
         x.new_empty((memory, N), dtype=state),
         x.new_empty((T, 2, N) if membrane else (0,), dtype=state),
-        x.new_empty((-(-T // min(cost.group(T), _AHEAD)) - 1, memory, N) if save else (0,), dtype=state),
+        x.new_empty((-(-T // _AHEAD) - 1, memory, N) if save else (0,), dtype=state),  # none where a group is smaller
         x.new_empty((-(-N // _BLOCK),), dtype=torch.int32),
     )
 
@@ -104,7 +111,7 @@ def backward_op(
     """Gradients of x [T, N], initial state [memory, N] and table; empty where not wanted."""
     T, N = x.shape
     state = ops.state_dtype(x)
-    plan = _plan("bwd", T, N, 0.0, x.element_size(), chunk, 0)
+    plan = _plan_backward(T, N, x.element_size(), chunk)
     make = lambda shape, dtype=state: ops.scratch(shape, dtype, x.device)
     chunks = -(-T // plan.chunk)
     out = (
@@ -218,8 +225,8 @@ def two_state_replay(
         flat, first, table, float(slope), ops.SURROGATES[surrogate], channels, memory, int(hard[0]) + 2 * int(hard[1]),
         detach_reset, save, membrane, radius, size, warm,
     )  # fmt: skip
-    plan = _plan("fwd", *flat.shape, radius, x.element_size(), size, warm)
-    report = KernelReport(f"two-state {plan.kernel}", plan.chunk, plan.warmup, plan.reason, repaired)
+    arguments = (*flat.shape, radius, x.element_size(), size, warm)
+    report = planned_report("two-state {}", _plan_forward, arguments, repaired)
     shaped = lambda t, *lead: t.view(*lead, *step)
     T = x.shape[0]
     out = (shaped(spikes, T, channels), shaped(final, memory))
@@ -238,9 +245,9 @@ def _entries(transition, drive, readout, threshold, reset, jump, reset_to):
 def _table(entries, state, step, device):
     """[22], or [22, N] where an entry differs between neurons; no number is copied from the host twice."""
     numbers = tuple(0.0 if torch.is_tensor(e) else e for e in entries)
-    if may_look():
+    if not torch.compiler.is_compiling() and may_look():
         table = _constant_table(numbers, state, device)
-    else:  # a graph being captured: filled on the device, and not kept beyond the graph
+    else:  # a graph being captured or traced: filled on the device, and not kept beyond the graph
         table = torch.stack([torch.full((), e, dtype=state, device=device) for e in numbers])
     if not any(torch.is_tensor(e) for e in entries):
         return table
@@ -260,9 +267,7 @@ def _radius(transition):
     """Spectral radius of a transition of floats, which says how fast the neuron forgets; -1 when a tensor hides it."""
     if any(torch.is_tensor(e) for row in transition for e in row):
         return -1.0
-    return _radius_of(tuple(map(tuple, transition)))
-
-
-@lru_cache(maxsize=64)
-def _radius_of(transition):
-    return float(torch.linalg.eigvals(torch.tensor(transition, dtype=torch.float64)).abs().max())
+    (a, b), (c, d) = transition
+    middle, product = (a + d) / 2, a * d - b * c  # the eigenvalues are middle +- sqrt(middle^2 - product)
+    apart = middle * middle - product
+    return float(abs(middle) + math.sqrt(apart) if apart >= 0 else math.sqrt(product))
