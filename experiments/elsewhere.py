@@ -1,4 +1,4 @@
-"""What the processes of `experiments.timing_elsewhere` share. Nothing here imports torch, JAX or CuPy.
+"""What the processes of `experiments.timing_elsewhere` share, some of it with `experiments.timing`. Nothing here imports torch, JAX or CuPy.
 
 Each library that cannot live in the environment of the other measurements has a process of its own. It reports in lines of JSON on
 its standard output, ``{"record": {...}}``, ``{"skipped": {...}}``, ``{"versions": {...}}`` and at its end ``{"done": true}``; every
@@ -13,6 +13,7 @@ import time
 SHOWN = ((16, 2**22), (128, 2**18), (1024, 2**14), (1024, 1024), (4096, 1024), (8192, 64))
 TINY = ((16, 64), (64, 8))  # for a processor: long enough to spike, short enough for a test
 MODES = ("fwd", "fwd+bwd")
+BYTES = {"fwd": 2, "fwd+bwd": 5}  # tensors read or written per neuron-step by any method that keeps nothing else
 DECAY, SLOPE = 0.5, 4.0
 L2_BYTES = 128e6  # inputs rotate through more memory than any present cache holds
 FIELDS = (
@@ -76,6 +77,11 @@ def cells(device):
 def sets(T, N):
     """On how many inputs the calls rotate, so that none finds its input in the cache."""
     return max(1, min(24, int(L2_BYTES / (T * N * 12)) + 1))
+
+
+def one_a_line(items):
+    """A JSON list with one item a line: files that differ in one record then differ in one line."""
+    return "[\n" + ",\n".join("  " + json.dumps(i) for i in items) + "\n ]"
 
 
 def wall_ms(call, wait, budget_s=0.1):

@@ -4,7 +4,7 @@ from experiments import forecast_compare as fc
 from experiments import forecast_horizons as fh
 from experiments.forecast_small import LOOKBACK, RATE
 from experiments.forecast_sources import FULL, HORIZONS, PARTIAL, SMALL
-from experiments.forecast_words import BACKBONES, FACTS, amount, plan, settings
+from experiments.forecast_words import BACKBONES, FACTS, counted, plan, settings
 from experiments.pages import listed
 
 PLANNED = len(fc.SETS) * len(fc.BACKBONES) * len(fc.NEURONS) * len(fc.HORIZONS) * 3  # trainings of the full grid
@@ -15,11 +15,10 @@ def extent(table):
     rows = list(table.trainings())
     seeds, neurons = {r["seed"] for r in rows}, {r["neuron"] for r in rows}
     backbones = table.backbones()
-    count = lambda n, word: f"{amount(n)} {word}{'' if n == 1 else 's'}"
-    parts = [count(len(table.sets()), "set"), count(len(neurons), "neuron"), count(len(seeds), "seed")]
+    parts = [counted(len(table.sets()), "set"), counted(len(neurons), "neuron"), counted(len(seeds), "seed")]
     names = listed(BACKBONES[b] for b in backbones)
     reach = f"horizon{'' if len(table.horizons()) == 1 else 's'} {listed(map(str, table.horizons()))}"
-    return ", ".join([*parts, f"{count(len(backbones), 'backbone')} ({names})", reach])
+    return ", ".join([*parts, f"{counted(len(backbones), 'backbone')} ({names})", reach])
 
 
 def size(table):
@@ -91,7 +90,7 @@ def other_horizons(s):
     part = [name for name in s.wide.sets() if name not in sets]
     return [
         f"**Run in part, deciding nothing:** horizons {listed(map(str, rest))} (`{HORIZONS}.json`), {len(rows)} of "
-        f"{PLANNED // len(fc.HORIZONS) * len(rest)} trainings: {amount(len(seeds))} seed{'' if len(seeds) == 1 else 's'} on {listed(sets)}"
+        f"{PLANNED // len(fc.HORIZONS) * len(rest)} trainings: {counted(len(seeds), 'seed')} on {listed(sets)}"
         + (f", less on {listed(part)}" if part else "")
         + ". They are shown {ref}`apart <sec-horizons>`, with that label. The other seeds have not run; when they have, the same command moves "
         "what is complete to the file that decides."

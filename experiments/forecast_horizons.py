@@ -8,7 +8,7 @@ import statistics
 
 from experiments import forecast_compare as fc
 from experiments.forecast_claims import NEURONS, trend
-from experiments.forecast_words import NAMES, amount, change, grid, number
+from experiments.forecast_words import NAMES, amount, change, counted, grid, number
 from experiments.pages import listed
 
 
@@ -46,8 +46,7 @@ def score_table(table):
 
 def label(sets, seeds):
     """How few these are, said wherever they are shown: "one seed, four of five sets"."""
-    count = lambda n, word: f"{amount(n)} {word}{'' if n == 1 else 's'}"
-    return f"{count(len(seeds), 'seed')}, {amount(len(sets))} of {amount(len(fc.SETS))} sets"
+    return f"{counted(len(seeds), 'seed')}, {amount(len(sets))} of {amount(len(fc.SETS))} sets"
 
 
 def trend_words(table, sets, seeds):

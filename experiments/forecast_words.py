@@ -70,6 +70,11 @@ def change(values):
     return f"{show(mean)}" if low is None else f"{show(mean)} [{show(low)}, {show(high)}]"
 
 
+def counted(n, word):
+    """One seed, two seeds."""
+    return f"{amount(n)} {word}{'' if n == 1 else 's'}"
+
+
 def amount(n):
     """A small number as a word."""
     words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")

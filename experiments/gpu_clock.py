@@ -7,7 +7,7 @@ import time
 
 import torch
 
-L2_BYTES = 128e6  # inputs rotate through more memory than any present cache holds
+from experiments.elsewhere import wall_ms
 
 
 def graph_ms(calls, budget_s=0.25, rounds=5):
@@ -59,16 +59,7 @@ def _replay(graph, repeats):
 
 def eager_ms(call, budget_s=0.3):
     """Median time a user waits for one call, in ms: launch, autograd and all, until the device is done."""
-    for _ in range(3):
-        call()
-    torch.cuda.synchronize()
-    times, until = [], time.perf_counter() + budget_s
-    while len(times) < 5 or (time.perf_counter() < until and len(times) < 200):
-        begin = time.perf_counter()
-        call()
-        torch.cuda.synchronize()
-        times.append((time.perf_counter() - begin) * 1e3)
-    return statistics.median(times)
+    return wall_ms(call, lambda _: torch.cuda.synchronize(), budget_s)
 
 
 class _Nothing(torch.autograd.Function):

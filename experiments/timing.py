@@ -13,7 +13,8 @@ from pathlib import Path
 
 import torch
 
-from experiments.gpu_clock import L2_BYTES, copy_gb_s, eager_floor_ms, eager_ms, graph_ms, header
+from experiments.elsewhere import BYTES, L2_BYTES, SHOWN, one_a_line
+from experiments.gpu_clock import copy_gb_s, eager_floor_ms, eager_ms, graph_ms, header
 from experiments.timing_checks import checks
 from experiments.timing_impls import IMPLEMENTATIONS, NO_CAPTURE, refusal, versions
 from experiments.timing_network import network_records
@@ -22,10 +23,8 @@ from fptlib.kernels import lif_replay
 STEPS = (4, 16, 128, 1024, 4096, 8192, 65536, 2**20)
 NEURONS = (64, 1024, 16384, 262144, 2**22)
 DECAYS = (0.5, 0.9, 0.98)
-SHOWN = ((16, 2**22), (128, 2**18), (1024, 2**14), (1024, 1024), (4096, 1024), (8192, 64))
 ROOF = ((2**20, 64), (65536, 1024), (4096, 16384), (1024, 2**18), (128, 2**22))
 LIMIT = 2**30  # neuron-steps a cell: one tensor of 4 GB, forward and backward hold four or five
-BYTES = {"fwd": 2, "fwd+bwd": 5}  # tensors read or written per neuron-step by any method that keeps nothing else
 
 
 class Bench:
@@ -40,7 +39,6 @@ class Bench:
         print(self.header, flush=True)
 
     def save(self):
-        rows = lambda items: "[\n" + ",\n".join("  " + json.dumps(i) for i in items) + "\n ]"
         parts = {
             "header": self.header,
             "checks": self.checks,
@@ -48,7 +46,7 @@ class Bench:
             "records": self.records,
             "skipped": self.skipped,
         }
-        body = ",\n".join(f' "{k}": ' + (json.dumps(v) if k == "header" else rows(v)) for k, v in parts.items())
+        body = ",\n".join(f' "{k}": ' + (json.dumps(v) if k == "header" else one_a_line(v)) for k, v in parts.items())
         self.out.write_text("{\n" + body + "\n}\n")
 
     def skip(self, name, T, N, decay, mode, reason, **extra):

@@ -21,13 +21,9 @@ import threading
 import time
 from pathlib import Path
 
-from experiments.elsewhere import cells
+from experiments.elsewhere import BYTES, cells, one_a_line
 
 COMMAND = "python -m experiments.timing_elsewhere --old OLD --spyx SPYX --out experiments/results/timing_elsewhere.json"
-BYTES = {
-    "fwd": 2,
-    "fwd+bwd": 5,
-}  # tensors moved per neuron-step by any method that keeps nothing else, as in experiments.timing
 GRACE = 25.0  # seconds after its own limit in which a process may finish the call that it is in
 LIBRARIES = {
     "spikingjelly 0.0.0.0.14": ("experiments.elsewhere_spikingjelly", "spikingjelly", "--old"),
@@ -70,11 +66,10 @@ class Collected:
         self.save()
 
     def save(self):
-        rows = lambda items: "[\n" + ",\n".join("  " + json.dumps(i) for i in items) + "\n ]"
         parts = {
             "header": json.dumps(self.header),
-            "records": rows(self.records.values()),
-            "skipped": rows(self.skipped),
+            "records": one_a_line(self.records.values()),
+            "skipped": one_a_line(self.skipped),
         }
         self.out.write_text("{\n" + ",\n".join(f' "{k}": {v}' for k, v in parts.items()) + "\n}\n")
 

@@ -7,10 +7,11 @@ import importlib.metadata
 
 import torch
 
+from experiments.elsewhere import SLOPE
 from fptlib import Sigmoid, spike
 from fptlib.kernels import fixed_point_sweeps, lif_replay
 
-SLOPE, SWEEPS = 4.0, 3
+SWEEPS = 3
 
 
 def fptlib(decay, reset):

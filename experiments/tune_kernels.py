@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 
-from experiments.gpu_clock import L2_BYTES, copy_gb_s, graph_ms, header
+from experiments.elsewhere import L2_BYTES
+from experiments.gpu_clock import copy_gb_s, graph_ms, header
 from fptlib.kernels import cost, ops  # noqa: F401  (ops registers the operators)
 
 GRID = [

@@ -178,10 +178,10 @@ def fixed_point_sweeps(
     return Sweeps(out.view(x.shape), shaped(other), shaped(last), counts, warmup is None)
 
 
-def _run(flat, start, decay, threshold, decay_value, threshold_value, sweeps, slopes, reset, previous, membrane, chunk,
+def _run(x, start, decay, threshold, decay_value, threshold_value, sweeps, slopes, reset, previous, membrane, chunk,
          warmup):  # fmt: skip
     """x [T, N] -> s_K and s_{K-1} [T, N], u [T, N] and partial counts [K, chunks, blocks]; None where not asked for."""
-    (T, N), state, x = flat.shape, state_dtype(flat), flat
+    (T, N), state = x.shape, state_dtype(x)
     d, kd = number(decay, decay_value, state, x.device)
     th, kt = number(threshold, threshold_value, state, x.device)
     size, warm = (AHEAD * -(-T // AHEAD), 0) if warmup < 0 else _chunk(T, N, chunk, warmup, x.element_size())
@@ -192,7 +192,7 @@ def _run(flat, start, decay, threshold, decay_value, threshold_value, sweeps, sl
     counts = torch.empty((sweeps, grid[1], grid[0]), dtype=torch.int32, device=x.device)
     steep = None if slopes is None else _slopes(tuple(slopes), state, x.device)
     _sweeps[grid](
-        flat, start, d, th, steep, out, other, last, counts, T, N, size, warm, DECAY=kd, THRESHOLD=kt, K=sweeps,
+        x, start, d, th, steep, out, other, last, counts, T, N, size, warm, DECAY=kd, THRESHOLD=kt, K=sweeps,
         RESET=reset, ANNEALED=slopes is not None, STATE=_triton(state), U=AHEAD,
         BLOCK=BLOCK, **LAUNCH,
     )  # fmt: skip
