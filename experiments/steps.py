@@ -1,6 +1,6 @@
 """Time of one training step and its memory, each arm alone on the GPU: the timings of the accuracy experiments.
 
-    python -m experiments.steps OUT CONFIG... [--arm NAME] [--budget-s N]
+    python -m experiments.steps OUT CONFIG... [--arm NAME] [--new RECORD] [--budget-s N]
 
 Every distinct (shape, arm, decay, K) of the configs is timed twice: as plain PyTorch runs it (``step_ms``, median of events
 around whole steps, data on the device) and recorded as a CUDA graph and replayed (``graph_ms``; null with a reason where it
@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from experiments import config, record
+from experiments.accuracy_missing import done, planned
 from experiments.graph import WARM, Replayed
 from experiments.loop import Clock, Plan, Step, make_optimiser
 from experiments.train import Classifier, shape_of
@@ -72,14 +73,21 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("configs", nargs="+")
     parser.add_argument("--arm", help="this arm alone; the others keep the times they have")
+    parser.add_argument("--new", type=Path, help="only what has a run that this record lacks")
     parser.add_argument("--budget-s", type=float, default=1e9)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     asked = parser.parse_args()
     begin, records, seen = time.perf_counter(), [], set()
+    there = {done(r) for r in json.loads(asked.new.read_text(encoding="utf-8"))["records"]} if asked.new else set()
     for run in (run for path in asked.configs for run in config.expand(config.read(path))):
         plan = Plan.read(run.train, graph=True)
         key = (shape_of(run), run.arm, run.decay, run.k)
-        if key in seen or asked.arm not in (None, run.arm) or time.perf_counter() - begin > asked.budget_s:
+        if (
+            key in seen
+            or planned(run) in there
+            or asked.arm not in (None, run.arm)
+            or time.perf_counter() - begin > asked.budget_s
+        ):
             continue
         seen.add(key)
         task = task_of(json.dumps(run.task, sort_keys=True), asked.device)
@@ -99,7 +107,7 @@ def main():
         torch.cuda.empty_cache()
         record.write(asked.out, records, record.STEPS)
     if not records:
-        parser.error(f"no arm {asked.arm!r} in {', '.join(asked.configs)}, or no time for it.")
+        parser.error(f"no arm {asked.arm!r} in {', '.join(asked.configs)} that is asked for, or no time for it.")
 
 
 if __name__ == "__main__":

@@ -62,6 +62,25 @@ def test_one_arm_is_timed_by_name_and_a_wrong_name_ends_the_command(monkeypatch,
     assert "no arm 'nobody'" in capsys.readouterr().err
 
 
+def test_what_a_record_has_with_every_seed_is_not_timed_again(monkeypatch, grid, tmp_path):
+    """One seed of the loop is missing: the loop is timed, the PSN is not."""
+    runs = config.expand(config.read(grid))
+    name = lambda run: {
+        "task": run.task["name"],
+        "part": "",
+        "arm": run.arm,
+        "decay": run.decay,
+        "k": run.k,
+        "seed": run.seed,
+    }
+    kept = [name(run) for run in runs if (run.arm, run.seed) != ("lif-loop", 1)]
+    (tmp_path / "record.json").write_text(json.dumps({"records": kept}))
+    ask = ["steps", str(tmp_path / "steps.json"), str(grid), "--device", "cpu", "--new", str(tmp_path / "record.json")]
+    monkeypatch.setattr(sys, "argv", ask)
+    steps.main()
+    assert [r["arm"] for r in json.loads((tmp_path / "steps.json").read_text())["records"]] == ["lif-loop"]
+
+
 def test_a_worker_leaves_what_another_took_and_times_come_from_steps(monkeypatch, grid, tmp_path, capsys):
     out = tmp_path / "out"
     out.mkdir()
