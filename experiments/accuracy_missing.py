@@ -54,7 +54,8 @@ def missing(results, wanted=of_trainings):
     grids = coverage(results, wanted)
     rows = [[f"`{name}`", len(runs), len(there) or "none"] for name, runs, there in grids if there != runs]
     if not rows:
-        return "Nothing: every run of these configs is in the record."
+        count = len(set().union(*(runs for _, runs, _ in grids)))
+        return f"Nothing: each of the {count:,} runs of these configs is in the record."
     left = set().union(*(runs - there for _, runs, there in grids))
     text = f"In all {len(left)} trainings; a run that two configs share is counted once."
     return table(["config", "runs in its grid", "in the record"], rows) + "\n\n" + text

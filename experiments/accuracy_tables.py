@@ -100,10 +100,16 @@ def loop_table(results):
     rows = []
     for task, d, a, b in accuracy_words.twins(results):
         gap = statistics.fmean(accuracy_words.shared(a, b))
-        times = [f"{mean(b, clock) / mean(a, clock):.3g}" for clock in CLOCKS]
+        times = [times_as_long(b, a, clock, "{:.3g}") for clock in CLOCKS]
         rows.append([TASKS[task], d, score(a), score(b), signed(100 * gap), *times])
     head = ["task", "$\\lambda$", "exact", "loop", "apart", "step, ratio", "graph, ratio"]
     return table(head, rows)
+
+
+def times_as_long(rows, base, clock, form):
+    """A step of one cell as a multiple of another's; a dash where one of them was not timed."""
+    pair = [mean(at, clock) for at in (rows, base)]
+    return DASH if None in pair else form.format(pair[0] / pair[1])
 
 
 def gap_table(results, arm="fpt"):
@@ -199,7 +205,7 @@ def rivals_table(results):
         for d in decays_of(found):
             pair = [found.get((arm, d, None), []) for arm in ("lif-exact", "spikingjelly")]
             if all(pair):
-                ratios = [f"{mean(pair[1], f) / mean(pair[0], f):.2f}" if mean(pair[1], f) else DASH for f in CLOCKS]
+                ratios = [times_as_long(pair[1], pair[0], clock, "{:.2f}") for clock in CLOCKS]
                 rows.append([TASKS[task], d, *map(score, pair), race(pair), *ratios])
     head = ["task", "$\\lambda$", "exact", "SpikingJelly", "to a mark, s", "step, ratio", "graph, ratio"]
     return table(head, rows)

@@ -3,10 +3,12 @@
 What is complete, three seeds in every cell, is written on the page itself and asserted by its tests.
 """
 
+import math
 import statistics
 
 from experiments.accuracy_ablation import VARIANTS
 from experiments.accuracy_cells import (
+    DECAYS,
     LONG,
     NAMES,
     SEEDS,
@@ -29,6 +31,10 @@ from experiments.accuracy_cells import (
 from experiments.pages import listed
 
 COLUMNS, FRAMES = "columns-cifar10", "fsdd-frames"
+# How often the means of two samples of three from one normal law are further apart than the larger of their deviations:
+# (2/3) Z^2 > max(E, E'), Z standard normal, E and E' exponential (see the exercise on three seeds).
+APART = 1 - 2 / math.sqrt(1 + 4 / 3) + 1 / math.sqrt(1 + 8 / 3)
+T_FIVE = 2.776  # two-sided 5 % of Student's t with four degrees of freedom
 SETS = {"mnist": "MNIST", "fashion-mnist": "Fashion-MNIST"}
 SPOKEN = {f"rows-{data}": f"rows of {name}" for data, name in SETS.items()}
 SPOKEN |= {f"pixels-{data}": f"pixels of {name}" for data, name in SETS.items()}
@@ -68,9 +74,16 @@ def complete(*cells_):
     return all(len(values(rows, "test")) >= SEEDS for rows in cells_)
 
 
+def student(one, two):
+    """Student's t of two cells with three seeds each; beyond T_FIVE they differ at 5 %."""
+    sds = [deviation(rows, "test") for rows in (one, two)]
+    gap = mean(one, "test") - mean(two, "test")
+    return gap / math.sqrt(sum(sd**2 for sd in sds) / SEEDS)
+
+
 def loop_words(results, wanted=SHORT + LONG):
-    """How many cells agree within a deviation, and how far apart those are that have fewer seeds."""
-    full, rest, beyond, larger = 0, [], [], 0
+    """How many cells agree within a deviation and by Student's t, and how far apart those are that have fewer seeds."""
+    full, rest, beyond, larger, far = 0, [], [], 0, 0
     for task, decay, exact, loop in twins(results, wanted):
         gap = statistics.fmean(shared(exact, loop))
         if not complete(exact, loop):
@@ -79,16 +92,19 @@ def loop_words(results, wanted=SHORT + LONG):
         full += 1
         sds = [deviation(rows, "test") for rows in (exact, loop)]
         larger += abs(gap) <= max(sds)
+        far += abs(student(exact, loop)) > T_FIVE
         if abs(gap) > sds[1]:
             beyond.append(f"{spelled(task)} at {decay}: {signed(100 * gap)} points, deviation {100 * sds[1]:.2f}")
     text = f"In {'all' if larger == full else f'{larger} of the'} {full} cells in which both have three seeds "
-    text += "the two means are closer to each other than the larger of their deviations. "
-    text += f"Against the loop's own deviation alone it is {full - len(beyond)} of {full}"
+    text += "the two means are closer to each other than the larger of their deviations"
+    text += f" (of cells in which nothing differs {100 * (1 - APART):.0f} % are)."
+    text += f" Against the loop's own deviation alone it is {full - len(beyond)} of {full}"
     text += f" (not {listed(beyond)})." if beyond else "."
+    text += f" By Student's $t$, {far or 'none'} of them differ{'s' * (far == 1)} at 5 %; chance alone would make it {0.05 * full:.1f}."
     if rest:
-        far = max(rest, key=lambda cell: cell[2])
+        most = max(rest, key=lambda cell: cell[2])
         text += f" Where seeds are missing ({listed(dict.fromkeys(spelled(t) for t, *_ in rest))}), the two differ, over the seeds they"
-        text += f" share, by at most {far[2]:.2f} points."
+        text += f" share, by at most {most[2]:.2f} points."
     return text
 
 
@@ -103,7 +119,7 @@ def best_cells(found):
 
 def span_of(numbers, digits=1):
     """'3.7 to 5.8', or one number where both ends are printed alike."""
-    low, high = (f"{v:.{digits}f}".replace("-", "−") for v in (min(numbers), max(numbers)))
+    low, high = (f"{round(v, digits) + 0.0:.{digits}f}".replace("-", "−") for v in (min(numbers), max(numbers)))
     return low if low == high else f"{low} to {high}"
 
 
@@ -129,29 +145,34 @@ def frames_seeds(results):
     )
 
 
+def swept_words(found):
+    """For each decay how far FPT ends from the exact LIF as trained, and what deployment with each K costs."""
+    for d in DECAYS:
+        base = mean(found["lif-exact", d, None], "test")
+        at = {k: [found.get((arm, d, k), []) for arm in ("fpt", "fpt-graded")] for k in (2, 3, 5)}
+        at = {k: [rows for rows in both if complete(rows)] for k, both in at.items()}
+        ahead = [100 * (mean(rows, "test") - base) for both in at.values() for rows in both]
+        if ahead:
+            cost = [f"{span_of([100 * mean(rows, drop) for rows in both])} with {k}" for k, both in at.items() if both]
+            where = "with a learned decay" if d == "learned" else f"at $\\lambda={d}$"
+            yield (
+                f"{where} between {signed(min(ahead), 1)} and {signed(max(ahead), 1)} from the exact LIF as trained, and deployment"
+                f" costs {listed(cost)} sweeps"
+            )
+
+
 def columns_words(results):
     """What the columns of CIFAR-10 show; the costs of sweeps from complete cells only."""
     found = cells(results, COLUMNS)
-    short = sum(not complete(rows) for (arm, _, k), rows in found.items() if arm != "fpt-graded" or k == 3)
+    short = sum(not complete(rows) for rows in found.values())
     order = sorted(best_cells(found).items(), key=lambda entry: -mean(entry[1], "test"))
     named = lambda arm, rows: f"{NAMES[arm]} {score(rows)}"
     head = "**Columns of CIFAR-10** have three seeds a cell"
-    head += f", but for {short} of the cells in the grid (in brackets)." if short else "."
+    head += f", but for {short} (in brackets)." if short else "."
     lines = [
         f"Each neuron at the decay, and FPT at the $K$, that validation likes best: {listed(named(*entry) for entry in order)}."
     ]
-    swept = {}
-    for (arm, d, k), rows in found.items():
-        if arm in ("fpt", "fpt-graded") and d in (0.5, 0.9) and complete(rows):
-            base = mean(found["lif-exact", d, None], "test")
-            swept.setdefault((d, k), []).append((100 * (mean(rows, "test") - base), 100 * mean(rows, drop)))
-    ahead = {d: [a for (e, _), runs in swept.items() if e == d for a, _ in runs] for d in (0.5, 0.9)}
-    cost = {d: [span_of([lost for _, lost in swept[d, k]]) for k in (2, 3, 5)] for d in (0.5, 0.9)}
-    lines.append(
-        f"FPT as trained, cells with three seeds: between {signed(min(ahead[0.5]), 1)} and {signed(max(ahead[0.5]), 1)} points from the"
-        f" exact LIF at $\\lambda=0.5$, between {signed(min(ahead[0.9]), 1)} and {signed(max(ahead[0.9]), 1)} at $0.9$. Deployment with"
-        f" two, three and five sweeps costs {listed(cost[0.5])} points at $0.5$; at $0.9$ it costs {listed(cost[0.9])}."
-    )
+    lines.append("FPT, cells with three seeds, in points: " + "; ".join(swept_words(found)) + ".")
     free = {d: mean(found["lif-exact", d, None], "test") - mean(found["no-reset", d, None], "test") for d in (0.5, 0.9)}
     lines.append(
         f"Reset is worth {100 * free[0.5]:.1f} points at $0.5$ and {100 * free[0.9]:.1f} at $0.9$:"
