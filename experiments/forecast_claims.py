@@ -20,11 +20,18 @@ def word(values):
     return WORDS[fc.decided(list(values))]
 
 
-def trend(table, neuron):
+def trend(table, neuron, rival="lif"):
     """By how much the log ratio against LIF falls or grows from the shortest to the longest horizon, for each set."""
-    ends = (fc.compare(table, neuron, "lif", horizons=(h,))[0] for h in (table.horizons()[-1], table.horizons()[0]))
-    far, near = ends
+    ends = table.horizons()[-1], table.horizons()[0]
+    far, near = (fc.compare(table, neuron, rival, horizons=(h,))[0] for h in ends)
     return {name: far[name] - near[name] for name in far if name in near}
+
+
+def trend_by_seed(table, neuron, rival, dataset):
+    """The same on one set, for each seed: the chance of training alone."""
+    ends = table.horizons()[-1], table.horizons()[0]
+    far, near = (fc.by_seed(table, neuron, rival, sets=(dataset,), horizons=(h,)) for h in ends)
+    return {seed: far[seed] - near[seed] for seed in far if seed in near}
 
 
 def horizon_word(table, neuron):

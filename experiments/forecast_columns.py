@@ -3,8 +3,7 @@
 import statistics
 
 from experiments import forecast_compare as fc
-from experiments.forecast_words import BACKBONES, NAMES, amount, grid, network, number, spread
-from experiments.pages import listed
+from experiments.forecast_words import BACKBONES, NAMES, counted, grid, network, number, spread
 from fptlib.data.catalogue import CATALOGUE
 
 TITLES = {
@@ -41,7 +40,7 @@ def scores_of(found):
 
 
 def column_table(table, dataset, horizons=(24,), gap=fc.COMPLETE, masked=True):
-    """All forecasts of a data set at some horizons, every metric that the record has."""
+    """All forecasts of a data set at a horizon (or several), every metric that the record has."""
     many, shown, rows = len(horizons) > 1, set(), []
     for horizon in horizons:
         for backbone, neuron, found in places(table, dataset, horizon, gap, masked):
@@ -95,18 +94,15 @@ def numbers_section(table, wide=None):
     for name in table.sets():
         title, short = TITLES[name]
         parts += [f"### {title}", f"Licence of the data: {CATALOGUE[name].licence}.", column_table(table, name)]
-        others = tuple(h for h in table.horizons(name) if h != 24)
-        if others:
-            at = f"horizon {others[0]}" if len(others) == 1 else f"horizons {listed(map(str, others))}"
-            parts.append(folded(f"{short} at {at}", column_table(table, name, others)))
-        rest = tuple(h for h in wide.horizons(name) if h not in table.horizons(name)) if wide else ()
-        if rest:
-            at = f"horizon {rest[0]}" if len(rest) == 1 else f"horizons {listed(map(str, rest))}"
-            found = [r for h in rest for b, n, c in places(wide, name, h) if b != "naive" for r in c]
-            seeds = len({r["seed"] for r in found})
-            few = f"{amount(seeds)} seed{'' if seeds == 1 else 's'}"
-            title = f"{short} at {at}, {few}, {len(found)} trainings: no verdict rests on them"
-            parts.append(folded(title, column_table(wide, name, rest)))
+        parts += [
+            folded(f"{short} at horizon {h}", column_table(table, name, (h,))) for h in table.horizons(name) if h != 24
+        ]
+        for h in wide.horizons(name) if wide else ():
+            if h not in table.horizons():
+                found = [r for b, _, c in places(wide, name, h) if b != "naive" for r in c]
+                few = f"{counted(len({r['seed'] for r in found}), 'seed')}, {len(found)} trainings"
+                title = f"{short} at horizon {h}, {few}: no verdict rests on them"
+                parts.append(folded(title, column_table(wide, name, (h,))))
         if any(found for _, _, found in places(table, name, 24, GAP)):
             title = f"{short} at horizon 24, 40 % of the input removed in blocks of 12 steps"
             parts.append(folded(title, column_table(table, name, gap=GAP)))
@@ -116,9 +112,6 @@ def numbers_section(table, wide=None):
             "### One week of METR-LA, all sensors",
             "All 207 sensors, but 2,016 steps only: too short for windows of 168 steps, so 12 are used, one hour. Its gaps were filled by the publisher, so nothing is masked. It takes no part "
             "in any verdict.",
-            folded(
-                f"METR-LA, one week, at horizon{'' if len(week) == 1 else 's'} {listed(map(str, week))}",
-                column_table(table, "metr-la-week", week),
-            ),
+            *(folded(f"METR-LA, one week, at horizon {h}", column_table(table, "metr-la-week", (h,))) for h in week),
         ]
     return "\n\n".join(parts)

@@ -1,10 +1,12 @@
 """What the grids of the chapter on forecasting hold and how their networks were trained, in words; every number is read from a record."""
 
+from itertools import product
+
 from experiments import forecast_compare as fc
 from experiments import forecast_horizons as fh
 from experiments.forecast_small import LOOKBACK, RATE
 from experiments.forecast_sources import FULL, HORIZONS, PARTIAL, SMALL
-from experiments.forecast_words import BACKBONES, FACTS, counted, plan, settings
+from experiments.forecast_words import BACKBONES, FACTS, counted, plan, reach, settings
 from experiments.pages import listed
 
 PLANNED = len(fc.SETS) * len(fc.BACKBONES) * len(fc.NEURONS) * len(fc.HORIZONS) * 3  # trainings of the full grid
@@ -17,8 +19,7 @@ def extent(table):
     backbones = table.backbones()
     parts = [counted(len(table.sets()), "set"), counted(len(neurons), "neuron"), counted(len(seeds), "seed")]
     names = listed(BACKBONES[b] for b in backbones)
-    reach = f"horizon{'' if len(table.horizons()) == 1 else 's'} {listed(map(str, table.horizons()))}"
-    return ", ".join([*parts, f"{counted(len(backbones), 'backbone')} ({names})", reach])
+    return ", ".join([*parts, f"{counted(len(backbones), 'backbone')} ({names})", reach(table.horizons())])
 
 
 def size(table):
@@ -33,13 +34,13 @@ def window(table):
     return found
 
 
-def updates(full):
-    """Fewest and most updates of a training over the sets, at horizon 24."""
+def updates(full, horizons=(24,)):
+    """Fewest and most updates of a training over the sets and horizons."""
     found = []
-    for name, (steps, *_rest) in FACTS.items():
+    for (name, (steps, *_rest)), horizon in product(FACTS.items(), horizons):
         every, batch, epochs = plan(name, full)
         look = settings(name)["data"]["lookback"] if full else LOOKBACK
-        windows = len(range(0, int(steps * 0.7) - look - 24 + 1, every))
+        windows = len(range(0, int(steps * 0.7) - look - horizon + 1, every))
         found.append(windows // batch * epochs)
     return min(found), max(found)
 
@@ -89,17 +90,17 @@ def other_horizons(s):
     _, sets, seeds = fh.chosen(s.wide)
     part = [name for name in s.wide.sets() if name not in sets]
     return [
-        f"**Run in part, deciding nothing:** horizons {listed(map(str, rest))} (`{HORIZONS}.json`), {len(rows)} of "
-        f"{PLANNED // len(fc.HORIZONS) * len(rest)} trainings: {counted(len(seeds), 'seed')} on {listed(sets)}"
+        f"**Run in part, deciding nothing:** {reach(rest)} (`{HORIZONS}.json`), {len(rows)} of "
+        f"{PLANNED // len(fc.HORIZONS) * len(rest)} trainings, complete with {counted(len(seeds), 'seed')} on {listed(sets)}"
         + (f", less on {listed(part)}" if part else "")
-        + ". They are shown {ref}`apart <sec-horizons>`, with that label. The other seeds have not run; when they have, the same command moves "
-        "what is complete to the file that decides."
+        + ". They are shown {ref}`apart <sec-horizons>`, with that label. When the others have run, the same command moves what is complete "
+        "to the file that decides."
     ]
 
 
 def how_trained(s):
     """Below the table of budgets."""
-    low, high = updates(s.full)
+    low, high = updates(s.full, s.main.horizons())
     if s.full:
         plans = [plan(name, True) for name in fc.SETS]
         rates = {settings(name)["train"]["rate"] for name in fc.SETS}

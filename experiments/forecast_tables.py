@@ -21,7 +21,7 @@ from experiments import forecast_extent as extent
 from experiments import forecast_prose as prose
 from experiments import forecast_verdicts as fv
 from experiments import pages
-from experiments.forecast_claims import extra_growth
+from experiments.forecast_claims import extra_growth, trend, trend_by_seed
 from experiments.forecast_sources import sources, stored
 from experiments.forecast_words import BACKBONES, NAMES, change, grid, network, number, sets_table
 from fptlib.data import results
@@ -29,7 +29,12 @@ from fptlib.data import results
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "book" / "17-forecasting.md"
 NOTEBOOK = ROOT / "notebooks" / "17-forecasting.ipynb"
-STILLS = ("forecast-pairs", "forecast-training", "forecast-missing")  # in the order in which the notebook draws them
+STILLS = (
+    "forecast-pairs",
+    "forecast-horizons",
+    "forecast-training",
+    "forecast-missing",
+)  # in the order in which the notebook draws them
 
 PAIRS = (
     ("ts-lif", "lif"),
@@ -105,6 +110,19 @@ def horizon_table(table):
     horizons = table.horizons()
     head = ["change of error, %", *(f"$H$ = {h}" for h in horizons)]
     return with_counts(head, list(pair_rows(table, PAIRS, [{"horizons": (h,)} for h in horizons])))
+
+
+def trend_table(table):
+    """Claim two: from the shortest horizon to the longest, set by set (a star: seeds alone do not explain it) and together."""
+    ends = f"{table.horizons()[0]} to {table.horizons()[-1]}"
+    rows = []
+    for one, two in PAIRS:
+        if one not in fc.NAIVE:
+            found = trend(table, one, two)
+            sure = {name: fc.decided(trend_by_seed(table, one, two, name).values()) != "open" for name in found}
+            each = [change([found[name]]) + "\\*" * sure[name] for name in table.sets()]
+            rows.append([f"{brief(one)} against {brief(two)}", *each, change(found.values())])
+    return grid([f"{ends} steps, %", *table.sets(), "all"], rows)
 
 
 def trained_table(table):
@@ -200,7 +218,7 @@ BLOCKS = {  # name of a block of the page: function of the `Sources`
     "paired": lambda s: paired_table(s.main),
     "backbones": lambda s: prose.by_backbone(s, backbone_table),
     "naive": lambda s: against_naive_table(s.main),
-    "horizons": lambda s: prose.horizons(s, horizon_table),
+    "horizons": lambda s: prose.horizons(s, horizon_table, trend_table),
     "trained": lambda s: trained_table(s.main),
     "missing honest": lambda s: missing_table(s.main),
     "missing papers": lambda s: missing_table(s.main, "papers"),

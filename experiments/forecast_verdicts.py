@@ -21,7 +21,7 @@ from experiments.forecast_claims import (
     two_scales,
     word,
 )
-from experiments.forecast_words import BACKBONES, NAMES, change, number
+from experiments.forecast_words import BACKBONES, NAMES, amount, change, number, reach
 from experiments.pages import listed
 
 RELEASED = {"a": (0.8, 0.3), "b": (-0.1, -0.8)}  # the start of every TS-LIF layer
@@ -76,8 +76,19 @@ def ridge_sentence(table):
         )
     if not any(spiking):
         return f"no spiking network has a lower error than the linear AR in any of the {total} cells (without spikes: in {won['ann']})"
-    often = f"{min(spiking)} to {max(spiking)}" if min(spiking) < max(spiking) else f"{max(spiking)}"
-    return f"by neuron, spiking networks have a lower error than the linear AR in {often} of {total} cells (without spikes: in {won['ann']})"
+    cells = {}
+    for neuron in fc.NEURONS[1:]:
+        for (name, horizon, backbone), value in fc.compare(table, neuron, "ridge")[1].items():
+            if value < 0:
+                cells.setdefault(f"{name} at horizon {horizon}, {BACKBONES[backbone]}", []).append(NAMES[neuron])
+    if len(cells) > 3:
+        often = f"{min(spiking)} to {max(spiking)}" if min(spiking) < max(spiking) else f"{max(spiking)}"
+        return f"by neuron, spiking networks have a lower error than the linear AR in {often} of {total} cells (without spikes: in {won['ann']})"
+    where = "; ".join(f"{cell}: {' and '.join(names)}" for cell, names in cells.items())
+    return (
+        f"a spiking network has a lower error than the linear AR in {amount(len(cells))} of the {total} cells ({where}), one without spikes in "
+        f"{won['ann']}"
+    )
 
 
 def naive_verdict(table):
@@ -122,7 +133,8 @@ def horizon_words(table):
         alone = f" At {horizons[-1]} steps taken alone TS-LIF is {listed(decided)}."
         if "open" in words.values():
             alone = f"{alone[:-1]}; of the many intervals in this chapter a few exclude zero by chance."
-    return words, f"From {horizons[0]} to {horizons[-1]} steps, {parts}.{alone}"
+    fair = listed(f"{change(trend(table, n, 'plif').values())} % ({name})" for n, name in NEURONS.items())
+    return words, f"From {horizons[0]} to {horizons[-1]} steps, {parts}. Against PLIF it changes by {fair}.{alone}"
 
 
 def joined(words):
@@ -150,8 +162,22 @@ def memory_sentence(table):
     edge = f"{listed(f'{k} {n}' for n, k in unstable.items())} layers at or beyond the edge of stability are left out. "
     return (
         f"{'And training' if all(shorter) else 'Training'} {said}: both start at {start:.1f} steps and end at a median of {shown}. "
-        f"{edge if any(unstable.values()) else ''}LIF with decay 0.9 has {fc.memory(0.9):.1f} steps."
+        f"{memory_by_horizon(table)}{edge if any(unstable.values()) else ''}LIF with decay 0.9 has {fc.memory(0.9):.1f} steps."
     )
+
+
+def memory_by_horizon(table):
+    """The same medians for each horizon: whether what is trained to look further remembers longer; nothing for one horizon."""
+    if len(table.horizons()) == 1:
+        return ""
+    parts = []
+    for neuron, name in NEURONS.items():
+        each = []
+        for horizon in table.horizons():
+            reports = [r for b in table.backbones() for r in fc.layers(table, neuron, b, horizons=(horizon,))]
+            each.append(number(statistics.median([m for r in reports if (m := fc.memory(r["radius"]))]), 1))
+        parts.append(f"{listed(each)} ({name})")
+    return f"At {reach(table.horizons())}, in this order, the medians are {listed(parts)}. "
 
 
 def scales_verdict(table):
@@ -166,8 +192,8 @@ def scales_verdict(table):
     outside, silent = count(lambda r: min(r["gaps"]) <= 0), count(lambda r: min(r["rates"] or [1]) < 1e-3)
     total = {name: len(part) for name, part in found.items()}
     lines = [
-        f"**Verdict: {joined(words)}.** {listed(f'{splits[n]} of {total[n]} {n}' for n in splits)} layers end with a low-pass "
-        f"dendrite and a high-pass soma; {both(ring)} oscillate."
+        f"**Verdict: {joined(words)}.** {listed(f'{splits[n]} of {total[n]} {n}' for n in splits)} layers ({reach(table.horizons())}, all "
+        f"seeds) end with a low-pass dendrite and a high-pass soma; {both(ring)} oscillate."
     ]
     lost = {n: splits[n] - good[n] for n in splits}
     if any(lost.values()):

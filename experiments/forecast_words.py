@@ -8,6 +8,7 @@ from pathlib import Path
 
 from experiments import forecast_compare as fc
 from experiments.forecast_small import PLANS
+from experiments.pages import listed
 from fptlib.data.catalogue import CATALOGUE
 
 CONFIGS = Path(__file__).parent / "configs"
@@ -73,6 +74,11 @@ def change(values):
 def counted(n, word):
     """One seed, two seeds."""
     return f"{amount(n)} {word}{'' if n == 1 else 's'}"
+
+
+def reach(horizons):
+    """Horizon 24; horizons 6, 24 and 48."""
+    return f"horizon{'' if len(horizons) == 1 else 's'} {listed(map(str, horizons))}"
 
 
 def amount(n):

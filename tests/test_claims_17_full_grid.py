@@ -226,6 +226,9 @@ def test_the_page_is_rewritten_whole(outcome, contents):
         "RSE per channel",
         "One week of METR-LA",
         "backbone by backbone",
+        "PJM at horizon 6",
+        "| 6 to 24 steps, % |",
+        "(full grid): a grey line for each set",
     ):
         assert words in page, words
     for words in ("not yet", "has run of the full grid", "no verdict rests"):
