@@ -4,8 +4,7 @@ from itertools import product
 
 from experiments import forecast_compare as fc
 from experiments import forecast_horizons as fh
-from experiments.forecast_small import LOOKBACK, RATE
-from experiments.forecast_sources import FULL, HORIZONS, PARTIAL, SMALL
+from experiments.forecast_sources import FULL, HORIZONS, SMALL
 from experiments.forecast_words import BACKBONES, FACTS, counted, plan, reach, settings
 from experiments.pages import listed
 
@@ -34,13 +33,12 @@ def window(table):
     return found
 
 
-def updates(full, horizons=(24,)):
+def updates(horizons):
     """Fewest and most updates of a training over the sets and horizons."""
     found = []
     for (name, (steps, *_rest)), horizon in product(FACTS.items(), horizons):
-        every, batch, epochs = plan(name, full)
-        look = settings(name)["data"]["lookback"] if full else LOOKBACK
-        windows = len(range(0, int(steps * 0.7) - look - horizon + 1, every))
+        every, batch, epochs = plan(name)
+        windows = len(range(0, int(steps * 0.7) - settings(name)["data"]["lookback"] - horizon + 1, every))
         found.append(windows // batch * epochs)
     return min(found), max(found)
 
@@ -52,33 +50,24 @@ def what_has_run(s):
         f"learned numbers, about 800 updates. The GRU type was chosen because there the neuron is the only memory. The commands, with "
         "their commits, are in its header; together they took three quarters of an hour on two cores."
     )
-    if s.full:
-        rows = list(s.main.trainings())
-        lost, head = sum(bool(r["diverged"]) for r in rows), s.heads["main"]
-        whole = f"all {PLANNED:,} trainings" if len(rows) >= PLANNED else f"{len(rows):,} of {PLANNED:,} trainings"
-        end = (
-            "None diverged"
-            if not lost
-            else f"{lost} diverged and {'is' if lost == 1 else 'are'} marked † in {'its' if lost == 1 else 'their'} row"
-        )
-        paragraphs = [
-            f"**Run, and the ground of the verdicts:** the *full grid* (`{FULL}.json`, {head['device']}): {extent(s.main)}; windows of "
-            f"{window(s.main)} steps, {size(s.main)} learned numbers at horizon 24; {whole}. {end}.",
-            *other_horizons(s),
-            f"**Beside it:** {small} It was run first and stands as a second result; where the two agree is said {{ref}}`at the end <sec-beside>`.",
-        ]
-    else:
-        part = list(s.part.trainings())
-        paragraphs = [
-            f"**Run, and the ground of the verdicts:** {small}",
-            f"**Run in part:** of the full grid (`{PARTIAL}.json`, {s.heads['part']['device']}; windows of {window(s.part)} steps, three "
-            f"backbones, about 20,000 learned numbers) only PJM, {len(part)} trainings with **one seed**. It is shown as what it is, and no "
-            "verdict rests on it. The timings are complete.",
-            "**Not run yet:** the full grid on the other sets and seeds (configs `forecast-*.toml`). When it has run, one command writes "
-            "these tables anew.",
-        ]
+    rows = list(s.main.trainings())
+    lost, head = sum(bool(r["diverged"]) for r in rows), s.heads["main"]
+    whole = f"all {PLANNED:,} trainings" if len(rows) >= PLANNED else f"{len(rows):,} of {PLANNED:,} trainings"
+    end = (
+        "None diverged"
+        if not lost
+        else f"{lost} diverged and {'is' if lost == 1 else 'are'} marked † in {'its' if lost == 1 else 'their'} row"
+    )
+    paragraphs = [
+        f"**Run, and the ground of the verdicts:** the *full grid* (`{FULL}.json`, {head['device']}): {extent(s.main)}; windows of "
+        f"{window(s.main)} steps, {size(s.main)} learned numbers at horizon 24; {whole}. {end}.",
+        *other_horizons(s),
+        f"**Beside it:** {small} It was run first and stands as a second result; where the two agree is said {{ref}}`at the end <sec-beside>`.",
+    ]
     text = "\n\n".join(paragraphs)
-    return f"```{{admonition}} What has been run{'' if s.full and not s.wide else ', and what not yet'}\n:class: important\n\n{text}\n```"
+    return (
+        f"```{{admonition}} What has been run{', and what not yet' if s.wide else ''}\n:class: important\n\n{text}\n```"
+    )
 
 
 def other_horizons(s):
@@ -100,23 +89,15 @@ def other_horizons(s):
 
 def how_trained(s):
     """Below the table of budgets."""
-    low, high = updates(s.full, s.main.horizons())
-    if s.full:
-        plans = [plan(name, True) for name in fc.SETS]
-        rates = {settings(name)["train"]["rate"] for name in fc.SETS}
-        batches = sorted({batch for _, batch, _ in plans})
-        epochs = sorted(epochs for _, _, epochs in plans)
-        how = (
-            f"Adam, rate {listed(map(str, sorted(rates)))} falling along a cosine, {listed(map(str, batches), 'or')} windows a batch, gradient norm "
-            f"clipped at 1, {epochs[0]} to {epochs[-1]} epochs"
-        )
-        rest = f"with {round(low, -1):,} to {round(high, -1):,} updates in all"
-    else:
-        how = f"Adam, rate {RATE} falling along a cosine, batches of about 128 rows (windows × channels), gradient norm clipped at 1, 4 to 10 short epochs"
-        rest = "with about 800 updates in all"
+    low, high = updates(s.main.horizons())
+    plans = [plan(name) for name in fc.SETS]
+    rates = {settings(name)["train"]["rate"] for name in fc.SETS}
+    batches = sorted({batch for _, batch, _ in plans})
+    epochs = sorted(epochs for _, _, epochs in plans)
     steps = window(s.main) + 1
     return (
         "The ordinary GRU spends its budget on recurrence and is narrower. "
-        f"{how} {rest}, weights of the best validation error; the same for all, tuned for none. The linear AR has ${steps}H$ numbers, "
+        f"Adam, rate {listed(map(str, sorted(rates)))} falling along a cosine, {listed(map(str, batches), 'or')} windows a batch, gradient norm "
+        f"clipped at 1, {epochs[0]} to {epochs[-1]} epochs with {round(low, -1):,} to {round(high, -1):,} updates in all, weights of the best validation error; the same for all, tuned for none. The linear AR has ${steps}H$ numbers, "
         f"{24 * steps:,} at $H = 24$. Training is always on **complete** windows; gaps come at test time only."
     )

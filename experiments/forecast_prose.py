@@ -8,7 +8,7 @@ from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
 from experiments import forecast_horizons as fh
 from experiments import forecast_verdicts as fv
-from experiments.forecast_columns import column_table, folded
+from experiments.forecast_columns import folded
 from experiments.forecast_extent import window
 from experiments.forecast_words import BACKBONES, NAMES, amount, change, network, number, reach
 from experiments.pages import listed
@@ -52,12 +52,7 @@ def horizons(s, table_of, trend_of):
 
 
 def by_backbone(s, table_of):
-    """Claim one, backbone by backbone, where there is more than one."""
-    if len(s.main.backbones()) < 2:
-        return (
-            "In the GRU type a difference between neurons cannot be hidden, or made up for, by convolutions or attention. Whether it is "
-            "the same in the other two backbones this grid does not say."
-        )
+    """Claim one, backbone by backbone."""
     return (
         "The same, backbone by backbone. In the GRU type the neuron is the only memory, and a difference between neurons cannot be "
         "hidden, or made up for, by convolutions or attention; in the other two it can.\n\n"
@@ -138,17 +133,15 @@ def timed_again(s, table_of):
 
 def what_survives(s):
     """The table of verdicts, and what may be read from it."""
-    grids = {"full": s.main, "small": s.small} if s.full else {"small": s.main}
-    table = claims.survives_table(grids)
+    table = claims.survives_table({"full": s.main, "small": s.small})
     words = [word for claim in claims.claims(s.main).values() for word, _ in claim.values()]
     if not {"open", claims.UNTESTED} & set(words):
         return table
     seeds = amount(len({r["seed"] for r in s.main.trainings()}))
-    more = "more sets" if s.full else "the full grid, and more sets"
-    more += ", and more than one seed at other horizons" if claims.UNTESTED in words else ""
+    more = ", and three seeds at other horizons" if claims.UNTESTED in words else ""
     return (
         f"{table}\n\n*Open* is not *no*. It says that {amount(len(s.main.sets()))} sets, {seeds} seeds and networks of this size cannot "
-        f"tell. What would: {more}."
+        f"tell. What would: more sets{more}."
     )
 
 
@@ -157,19 +150,13 @@ def numbers_head(s):
     table = s.wide or s.main
     others = [h for h in table.horizons() if h != 24]
     return (
-        f"The {'full' if s.full else 'small'} grid, one table for each set, at horizon 24, scored on its last 20 % after a gap; {reach(others)}, and horizon 24 with "
+        f"The full grid, one table for each set, at horizon 24, scored on its last 20 % after a gap; {reach(others)}, and horizon 24 with "
         "40 % of the input removed in blocks, are folded away, a table each (and left out of the PDF edition)."
     )
 
 
 def other_grid(s):
-    """The grid that does not decide: what has run of the full one, or the small one beside it."""
-    if not s.full:
-        steps = "some 330 updates"
-        return (
-            f"### What has run of the full grid\n\nPJM, windows of {window(s.part)} steps, about 20,000 learned numbers, **one seed**, {steps}. "
-            f"No bar over seeds, no verdict.\n\n{column_table(s.part, 'pjm', s.part.horizons('pjm'))}"
-        )
+    """The grid that does not decide, the small one, beside the full one."""
     found = claims.agreement(s.main, s.small)
     total = sum(map(len, found.values())) - len(found["one only"])
     name = lambda pairs: listed(
@@ -205,13 +192,7 @@ def other_grid(s):
 
 def not_tested(s):
     """What the chapter leaves out."""
-    first = (
-        []
-        if s.full
-        else [
-            "The full grid: longer windows, larger networks, two more backbones, on all sets with several seeds. See the box at the top."
-        ]
-    )
+    first = []
     if s.wide:
         rest = reach([h for h in s.wide.horizons() if h not in s.main.horizons()])
         first = [f"{rest.capitalize()} of the full grid with three seeds on all sets: see the box at the top."]
@@ -246,7 +227,7 @@ def summary(s):
         'Pooling forgives levels; per-channel scores do not. Zeros that mean "not measured" flatter whoever repeats them.',
         "Persistence, seasonal naive and a linear AR stand in every table, with the same gaps as the networks.",
         "Comparisons are ratios of errors, paired by seed, with an interval over sets.",
-        f"On the {'full' if s.full else 'small'} grid: {says}. Keeping the neuron stable {stable}; {fv.ridge_sentence(s.main)}.",
+        f"On the full grid: {says}. Keeping the neuron stable {stable}; {fv.ridge_sentence(s.main)}.",
         f"On a GPU the exact parallel solver makes a training step of these forecasters {fv.gain(s.speed)} times as fast as the loop does; on "
         "one CPU thread there is nothing to gain.",
     ]

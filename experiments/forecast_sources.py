@@ -1,7 +1,7 @@
-"""Which record the chapter on forecasting stands on, decided here and nowhere else: the full grid where its file is, else the small one.
+"""Which record the chapter on forecasting stands on: the full grid decides, the small one (one CPU) stands beside it.
 
-The small grid (one CPU) stays beside the full one as a second result. Horizons of the full grid that not every set has with
-three seeds are in a file of their own, are shown and decide nothing. Without the full grid, its part that has run is shown instead.
+Horizons of the full grid that not every set has with three seeds are in a file of their own, which is there only if there are
+any: they are shown and decide nothing.
 """
 
 from dataclasses import dataclass
@@ -14,16 +14,13 @@ FULL, SMALL, PARTIAL, HORIZONS = "forecasting", "forecasting_small", "forecastin
 
 @dataclass(frozen=True)
 class Sources:
-    """Tables by their part in the chapter: ``main`` decides; ``part`` is what has run of the full grid, None once it is main."""
+    """Tables by their part in the chapter: ``main``, the full grid, decides."""
 
-    full: bool
     main: Table
     small: Table
-    part: Table | None
     wide: Table | None  # the full grid with the horizons that do not decide; None where every horizon decides
     speed: Table
-    zeros: Table  # METR-LA with its zeros counted
-    heads: dict  # header of each of the tables, by the names of the fields
+    heads: dict  # header of main and speed, by these names
 
 
 def stored(folder=CHECKOUT):
@@ -43,11 +40,6 @@ def sources(contents):
     tables = {name: Table(content["records"]) for name, content in contents.items()}
     both = [contents[name]["records"] for name in (FULL, HORIZONS) if name in contents]
     wide = Table(sum(both, [])) if len(both) == 2 else None
-    main = FULL if FULL in tables else SMALL
     speed = max((name for name in (FULL, PARTIAL) if name in tables), key=lambda name: timed_pairs(tables[name]))
-    zeros = next(name for name in (main, SMALL) if any(not key[1] for key in tables[name].rows))
-    names = {"main": main, "small": SMALL, "part": PARTIAL if main == SMALL else None, "speed": speed, "zeros": zeros}
-    heads = {part: contents[name]["header"] for part, name in names.items() if name}
-    return Sources(
-        full=main == FULL, wide=wide, heads=heads, **{part: tables.get(name) for part, name in names.items()}
-    )
+    heads = {"main": contents[FULL]["header"], "speed": contents[speed]["header"]}
+    return Sources(main=tables[FULL], small=tables[SMALL], wide=wide, speed=tables[speed], heads=heads)

@@ -210,11 +210,11 @@ def speed_cpu_table():
 
 BLOCKS = {  # name of a block of the page: function of the `Sources`
     "run": extent.what_has_run,
-    "sets": lambda s: sets_table(s.full),
+    "sets": lambda s: sets_table(),
     "budgets": lambda s: columns.budget_table(s.main),
     "training": extent.how_trained,
-    "unmasked": lambda s: columns.unmasked_table(s.zeros),
-    "unmasked all": lambda s: columns.column_table(s.zeros, "metr-la", masked=False),
+    "unmasked": lambda s: columns.unmasked_table(s.main),
+    "unmasked all": lambda s: columns.column_table(s.main, "metr-la", masked=False),
     "paired": lambda s: paired_table(s.main),
     "backbones": lambda s: prose.by_backbone(s, backbone_table),
     "naive": lambda s: against_naive_table(s.main),
@@ -230,7 +230,7 @@ BLOCKS = {  # name of a block of the page: function of the `Sources`
     "verdict scales": lambda s: fv.scales_verdict(s.main),
     "verdict missing": lambda s: fv.missing_verdict(s.main),
     "verdict imputation": lambda s: fv.imputation_verdict(s.main),
-    "verdict unmasked": lambda s: fv.unmasked_verdict(s.zeros),
+    "verdict unmasked": lambda s: fv.unmasked_verdict(s.main),
     "speed": lambda s: (
         f"{prose.how_timed(s)}\n\n{fv.speed_verdict(s.speed)}\n\n{speed_table(s.speed)}{prose.timed_again(s, speed_table)}"
     ),

@@ -7,7 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 
 from experiments import forecast_compare as fc
-from experiments.forecast_small import PLANS
 from experiments.pages import listed
 from fptlib.data.catalogue import CATALOGUE
 
@@ -87,10 +86,8 @@ def amount(n):
     return words[n] if n < len(words) else f"{n:,}"
 
 
-def plan(name, full):
-    """(stride between windows, windows a batch, epochs) of a set: of its config, or of the small grid."""
-    if not full:
-        return PLANS[name]
+def plan(name):
+    """(stride between windows, windows a batch, epochs) of a set, from its config."""
     tables = settings(name)
     return tables["data"]["every"], tables["train"]["batch"], tables["train"]["epochs"]
 
@@ -101,11 +98,11 @@ def settings(name):
     return tomllib.loads((CONFIGS / f"forecast-{name}.toml").read_text(encoding="utf-8"))
 
 
-def sets_table(full):
+def sets_table():
     """The data sets, named for what they are."""
     head = ["set", "stands for", "licence", "steps × channels", "step", "every", "missing"]
     rows = []
     for name, (steps, width, step, stands, missing) in FACTS.items():
-        numbers = [f"{steps:,} × {width}", step, str(plan(name, full)[0]), f"{missing:g} %"]
+        numbers = [f"{steps:,} × {width}", step, str(plan(name)[0]), f"{missing:g} %"]
         rows.append([name, stands, CATALOGUE[name].licence, *numbers])
     return grid(head, rows, words=3)

@@ -415,23 +415,13 @@ def test_sentences_about_speed():
     assert {row["lookback"] for row in timed} == {168} and not any(row["replayed"] for row in timed)
 
 
-def test_the_part_of_the_full_grid_is_what_the_page_says():
-    if SOURCES.part is None:
-        assert SOURCES.full
-        return
-    one_seed = list(SOURCES.part.trainings())
-    assert {r["dataset"] for r in one_seed} == {"pjm"} and {r["seed"] for r in one_seed} == {0}
-    assert 18000 < min(r["params"] for r in one_seed if r["horizon"] == 24)
-
-
 def test_notebook_and_page_give_the_same_verdicts():
     """The notebook computes them with its own few lines."""
     printed = []
     for cell in json.loads(ft.NOTEBOOK.read_text(encoding="utf-8"))["cells"]:
         for output in cell.get("outputs", []):
             printed += "".join(output.get("text", [])).splitlines()
-    grids = {"full": SOURCES.main, "small": SOURCES.small} if SOURCES.full else {"small": SOURCES.main}
-    for grid, table in grids.items():
+    for grid, table in (("full", SOURCES.main), ("small", SOURCES.small)):
         for sentence, sides in claims.claims(table).items():
             words = ", ".join(f"{word} ({name})" for name, (word, _) in sides.items())
             assert f"{grid} grid, {sentence}: {words}" in printed

@@ -1,4 +1,4 @@
-"""The chapter on forecasting when the full grid is there: a small made grid goes through storing, reading, tables and verdicts."""
+"""The chapter on forecasting from a whole grid: a small made grid goes through storing, reading, tables and verdicts."""
 
 import json
 import math
@@ -18,7 +18,6 @@ from experiments import forecast_verdicts as fv
 from experiments import record
 from fptlib import theory
 from fptlib.data.compact import expanded
-from fptlib.data.results import CHECKOUT
 
 HORIZONS, SHARES, KAPPA = (6, 24), (0.4, 0.8), 1.05
 HEAD = dict.fromkeys(record.HEADER, "made for a test") | {"versions": {}, "shared": 8}
@@ -199,7 +198,7 @@ def test_other_horizons_are_shown_and_decide_nothing(outcome, contents):
 def test_verdicts_follow_the_numbers_of_the_full_grid(outcome, contents):
     word = outcome[0]
     sources = fs.sources(contents)
-    assert sources.full and sources.part is None and sources.main is not sources.small
+    assert sources.wide is None and sources.main is not sources.small
     found = claims.claims(sources.main)
     for sentence in ("better than LIF", "long dependencies", "robust to missing data"):
         assert {side for side, _ in found[sentence].values()} == {word}, sentence
@@ -236,12 +235,9 @@ def test_the_page_is_rewritten_whole(outcome, contents):
     assert "†" in page.split("### PJM")[1] and "nan" not in page
     assert "None" not in page.replace("None stated", "").replace("None diverged", "").replace('"None stated"', "")
     assert ft.page_with_tables(page, contents) == page
-    small_only = {name: content for name, content in contents.items() if name != fs.FULL}
-    if not (CHECKOUT / f"{fs.FULL}.json").is_file():
-        assert ft.page_with_tables(page, small_only) == text
 
 
-def test_the_source_is_chosen_by_the_file(tmp_path):
+def test_only_what_is_stored_is_read(tmp_path):
     assert set(fs.stored(tmp_path)) == set()
     (tmp_path / f"{fs.SMALL}.json").write_text("{}")
     assert set(fs.stored(tmp_path)) == {fs.SMALL}
