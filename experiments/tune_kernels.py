@@ -6,13 +6,14 @@ One command: ``python -m experiments.tune_kernels --out experiments/results/tuni
 import argparse
 import json
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
 from experiments.elsewhere import L2_BYTES
 from experiments.gpu_clock import copy_gb_s, graph_ms, header
-from fptlib.kernels import cost, ops  # noqa: F401  (ops registers the operators)
+from fptlib.kernels import calls, cost, ops  # noqa: F401  (ops registers the operators)
 
 GRID = [
     (1024, 1024),
@@ -22,6 +23,8 @@ GRID = [
     (65536, 64),
     (2**20, 64),
     (65536, 1024),
+    (4096, 16384),
+    (1000, 32768),
     (128, 2**18),
     (16, 2**22),
 ]
@@ -37,6 +40,20 @@ def drive(T, N, decay, generator):
 def sets_for(T, N, bytes_per_step=8, most=16):
     """How many input sets keep the cache out of the measurement."""
     return max(1, min(most, int(L2_BYTES / (T * N * bytes_per_step)) + 1))
+
+
+@contextmanager
+def loads(ring):
+    """Every forward pass loads its rows as ``ring`` says; None: as the model chooses."""
+    chosen = cost.plan_forward
+    if ring is not None:
+        cost.plan_forward = lambda *sizes: cost.plan_chunks(*sizes, ring)
+    calls.prepare.cache_clear()
+    try:
+        yield cost.plan_forward
+    finally:
+        cost.plan_forward = chosen
+        calls.prepare.cache_clear()
 
 
 def main():
@@ -86,15 +103,17 @@ def measure(T, N, decay):
         [True, False, False, False],
         chunk,
     )
-    for chunk in (0, *chunks):
-        plan, back = cost.plan_forward(T, N, decay, "soft", 4, chunk), cost.plan_backward(T, N, decay, 4, chunk)
-        out = forward(xs[0], False, chunk)
-        row = {"T": T, "N": N, "decay": decay, "asked": chunk, "chunk": plan.chunk, "warmup": plan.warmup}
-        row |= {"repaired": int(out[4].sum()), "back_chunk": back.chunk, "back_warmup": back.warmup}
-        row["two_passes"] = back.two_passes
-        row["fwd_ms"] = round(graph_ms([lambda x=x: forward(x, False, chunk) for x in xs], 0.05), 5)
-        row["save_ms"] = round(graph_ms([lambda x=x: forward(x, True, chunk) for x in xs], 0.05), 5)
-        row["bwd_ms"] = round(graph_ms([lambda i=i: backward(i, chunk) for i in range(sets)], 0.05), 5)
+    for ring, chunk in [(None, 0), *((ring, c) for c in chunks for ring in (cost.NO_RING, cost.RING))]:
+        with loads(ring) as plan_of:
+            plan, back = plan_of(T, N, decay, "soft", 4, chunk), cost.plan_backward(T, N, decay, 4, chunk)
+            out = forward(xs[0], False, chunk)
+            row = {"T": T, "N": N, "decay": decay, "asked": chunk, "ring": plan.ring, "chunk": plan.chunk}
+            row |= {"warmup": plan.warmup, "repaired": int(out[4].sum())}
+            row["fwd_ms"] = round(graph_ms([lambda x=x: forward(x, False, chunk) for x in xs], 0.03), 5)
+            row["save_ms"] = round(graph_ms([lambda x=x: forward(x, True, chunk) for x in xs], 0.03), 5)
+        if ring != cost.RING:  # the backward pass has no ring
+            row |= {"back_chunk": back.chunk, "back_warmup": back.warmup, "two_passes": back.two_passes}
+            row["bwd_ms"] = round(graph_ms([lambda i=i: backward(i, chunk) for i in range(sets)], 0.03), 5)
         print(row, flush=True)
         found.append(row)
     return found

@@ -12,6 +12,7 @@ from fptlib.kernels import decoupled, lif_backward, lif_forward, resonance, swee
 
 FLAGS = {"DECAY": 2, "THRESHOLD": 1, "V_RESET": 0, "SLOPE": 0, "RESET": 1, "STATE": tl.float32, "U": 16, "BLOCK": 64}
 FLAGS |= {"SURROGATE": 0, "DETACH": False, "SEAMS": 16, "AFTER_MEND": True, "K": 3, "ANNEALED": False}
+FLAGS |= {"STAGES": 0, "R": 8}
 FLAGS |= {"PER_NEURON": True, "CHANNELS": 2, "MEMORY": 4, "HARD0": False, "HARD1": False}
 SIZES = ("T", "N", "chunk", "warmup", "chunks")
 FLAGS |= {"REVERSE": False, "MEASURE": False, "TANGENT": True}
@@ -48,6 +49,7 @@ def main():
     gradients = ("grad_membrane", "grad_final", "grad_v0")
     found = {
         "replay": build(lif_forward._replay, ("membrane",)),
+        "ring": build(lif_forward._replay, ("membrane",), STAGES=6),
         "mend": build(lif_forward._mend, ("membrane",)),
         "walk": build(lif_forward._walk, ("membrane", "states")),
         "reverse": build(lif_backward._reverse, PASS=1),

@@ -115,6 +115,7 @@ def test_seams_that_break_are_repaired_by_the_prefix_rule():
 def test_repair_in_two_rounds(monkeypatch):
     monkeypatch.setattr(cost, "MEND_FROM", 1)
     cost.plan_forward.cache_clear()
+    cost.plan_chunks.cache_clear()
     calls.prepare.cache_clear()
     x = _input(90, 33, seed=3)
     x[:, ::2] = 0.55  # half of the neurons never forget their phase
@@ -125,7 +126,40 @@ def test_repair_in_two_rounds(monkeypatch):
         _bits(last, final)
         assert report.repaired_seams > 0
     cost.plan_forward.cache_clear()
+    cost.plan_chunks.cache_clear()
     calls.prepare.cache_clear()
+
+
+@pytest.mark.parametrize("ring", [cost.RING, (12, 4), (3, 16)])
+def test_rows_through_the_ring_give_the_same_bits(monkeypatch, ring):
+    x = _input(87, 33, seed=5)
+    x[:, ::2] = 0.55  # broken seams
+    spikes, _, final = lif_loop(x, 0.9, 1.0, "soft", 0.0, np.zeros(33))
+    run = lambda: kernels.lif_replay(_on(x, requires_grad=True), 0.9, chunk=16, warmup=16, membrane=True)
+    monkeypatch.setattr(cost, "MEND_FROM", 1)
+    found = []
+    for way in (cost.NO_RING, ring):
+        monkeypatch.setattr(cost, "plan_forward", lambda *sizes, way=way: cost.plan_chunks(*sizes, way))
+        calls.prepare.cache_clear()
+        found.append(run())
+        assert found[-1][3].repaired_seams > 0
+    calls.prepare.cache_clear()
+    _bits(found[1][0], spikes)
+    _bits(found[1][1], final)
+    assert torch.equal(found[0][2], found[1][2])
+
+
+def test_the_ring_is_for_few_programs_and_long_warm_ups():
+    ring = lambda *sizes, **more: cost.plan_forward(*sizes, "soft", **more).ring
+    assert ring(1024, 1024, 0.9) == ring(2**20, 64, 0.9) == ring(1000, 2**15, 0.9) == cost.RING
+    assert (
+        ring(2**20, 64, 0.5)
+        == ring(128, 2**18, 0.5)
+        == ring(16, 64, 0.5)
+        == ring(1024, 1024, 0.9, itemsize=2)
+        == cost.NO_RING
+    )
+    assert cost.plan_chunks(1024, 1024, 0.9, "soft").ring == cost.NO_RING  # two-state neurons and sweeps
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.5, 0.99, 1.0])
@@ -426,7 +460,7 @@ def test_kernels_pass_the_compiler_front_end():
         [sys.executable, "-m", "tests.compile_kernels"], cwd=root, env=env, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert len(done.stdout.splitlines()) == 18
+    assert len(done.stdout.splitlines()) == 19
 
 
 def test_reasons_for_refusal():

@@ -61,8 +61,8 @@ class Prepared:
         self.chunks, self.blocks = -(-T // plan.chunk), -(-N // plan.block)
         self.rows = rows(T) if settings.save else 0
         self.constants = (*self.kinds[:3], settings.reset, self.triton, plan.ahead, plan.block)
-        self.tail = (T, N, plan.chunk, plan.warmup, *self.constants)
-        kept = (settings.spike_dtype, settings.membrane, self.rows > 0, self.chunks > 1, plan.mend)
+        self.tail = (T, N, plan.chunk, plan.warmup, *self.constants, *plan.ring)
+        kept = (settings.spike_dtype, settings.membrane, self.rows > 0, self.chunks > 1, plan.mend, plan.ring)
         self.name = self._named("forward", kept, self.constants)
 
     def _named(self, *parts):

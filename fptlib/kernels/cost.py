@@ -10,8 +10,13 @@ with groups = (warmup + chunk) / 16 per program. The constants were fitted to on
 or one within 7 percent of it. On another GPU the choice may be off; the result has the same bits. BYTES_PER_US is larger than
 the memory's rate because part of the traffic hides behind the chain.
 
-Tried on the H200 and left out: 32 steps ahead for 32 neurons in the forward pass without gradient. It gained 0.5 percent
-(geometric mean of the three long cells at decay 0.9), used 220 to 255 registers, and compiled five times as long.
+The LIF's forward pass can read its rows through a ring in shared memory (`lif_ahead`): 40 rows on their way in place of 16, and
+no pause between groups. That helps where few programs run or warm-ups are long, and costs up to 4 percent where many programs keep
+the memory busy anyway; `_rings` draws the line. There, chain and traffic run side by side and the slower one decides:
+
+    time = (chain^3 + traffic^3)^(1/3) + launch
+
+with the constants of `RING_*`, fitted to the same run: the chunk chosen is within 4 percent of the fastest.
 
 The warm-up comes from a measurement on random input: two membranes with different pasts still differ after
 (16 + 4.8 d) / (1 - decay) steps with probability about 10^-d (soft reset; half of that for hard reset).
@@ -31,6 +36,9 @@ LAUNCH_US = {"fwd": 1.0, "bwd": 1.2}
 CHUNKS = (32, 64, 128, 256, 512, 1024, 2048, 4096)
 UNKNOWN_DECAY = 0.9  # planned for when the decay is a tensor, whose values the host must not wait for
 TRUNCATION = 2.0**-24  # largest share of a carried gradient that a truncated backward may lose: half a float32 rounding
+RING, NO_RING = (6, 8), (0, 8)  # stages of the ring and rows of each
+RING_FROM = 64  # steps from which the ring was measured
+RING_GROUP_US, RING_BYTES_PER_US, RING_REREAD, RING_LAUNCH_US = 0.367, 3.59e6, 0.545, {1: 2.1, 3: 3.4}
 MEND_FROM = 32  # chunks from which a round of simultaneous repairs pays
 
 
@@ -47,6 +55,7 @@ class Plan:
     ahead: int = AHEAD
     block: int = BLOCK
     seams: int = 16
+    ring: tuple = NO_RING
 
 
 def group(T):
@@ -91,17 +100,32 @@ def gate_bound(decay, threshold, reset, v_reset, surrogate, slope, detach):
 
 @lru_cache(maxsize=4096)
 def plan_forward(T, N, decay, reset, itemsize=4, chunk=0, warmup=-1):
-    """The forward plan; ``chunk`` > 0 or ``warmup`` >= 0 override the model. ``decay`` None: not known to the host."""
+    """The LIF's forward plan; ``chunk`` > 0 or ``warmup`` >= 0 override the model. ``decay`` None: not known to the host."""
+    plan = plan_chunks(T, N, decay, reset, itemsize, chunk, warmup)
+    return plan_chunks(T, N, decay, reset, itemsize, chunk, warmup, RING) if _rings(T, N, itemsize, plan) else plan
+
+
+def _rings(T, N, itemsize, plan):
+    """Whether the ring pays: programs too few to hide their pauses, or a warm-up longer than a third of the chunk."""
+    programs = -(-N // BLOCK) * -(-T // plan.chunk)
+    return T >= RING_FROM and itemsize == 4 and (programs < 1000 or 3 * plan.warmup > plan.chunk)
+
+
+@lru_cache(maxsize=4096)
+def plan_chunks(T, N, decay, reset, itemsize=4, chunk=0, warmup=-1, ring=NO_RING):
+    """The plan of a forward pass in chunks, its rows loaded as ``ring`` says."""
     known = UNKNOWN_DECAY if decay is None else decay
     steps = _whole_groups(T)
     best = None
     for size in (chunk and _whole_groups(chunk),) if chunk else (*(c for c in CHUNKS if c < steps), steps):
         count = -(-T // size)
         need = 0 if count == 1 else _whole_groups(warmup) if warmup >= 0 else warmup_for(known, reset, N * count)
-        time = _time("fwd", T, N, size, min(need, T), 2 * itemsize, itemsize, 1 if count == 1 else 3)
+        time = (_time if ring == NO_RING else _ring_time)(
+            "fwd", T, N, size, min(need, T), 2 * itemsize, itemsize, 1 if count == 1 else 3
+        )
         if best is None or time < best[0]:
             best = (time, size, need, count)
-    return _describe(best, T, N, decay, forced=bool(chunk))
+    return _describe(best, T, N, decay, forced=bool(chunk), ring=ring)
 
 
 @lru_cache(maxsize=4096)
@@ -173,15 +197,21 @@ def _time(which, T, N, size, warmup, moved, again, launches):
     return chain + traffic + launches * LAUNCH_US[which]
 
 
-def _describe(best, T, N, decay, forced):
+def _ring_time(_, T, N, size, warmup, moved, again, launches):
+    chain = (warmup + min(size, _whole_groups(T))) / AHEAD * RING_GROUP_US
+    traffic = N * T * (moved + RING_REREAD * again * warmup / size) / RING_BYTES_PER_US
+    return (chain**3 + traffic**3) ** (1 / 3) + RING_LAUNCH_US[launches]
+
+
+def _describe(best, T, N, decay, forced, ring):
     time, size, need, count = best
     shown = "a tensor" if decay is None else f"{decay:g}"
     why = "as asked" if forced else f"predicted {time:.0f} us"
     if count == 1:
         text = f"T={T}, N={N}, decay {shown}: one prefetching pass over time ({why})."
-        return Plan("sequential", size, 0, text, ahead=group(T), block=block(T))
+        return Plan("sequential", size, 0, text, ahead=group(T), block=block(T), ring=ring)
     text = f"T={T}, N={N}, decay {shown}: {count} chunks of {size} steps, warm-up {need} ({why})."
-    return Plan("replay", size, need, text, mend=count > MEND_FROM)
+    return Plan("replay", size, need, text, mend=count > MEND_FROM, ring=ring)
 
 
 def _whole_groups(steps):

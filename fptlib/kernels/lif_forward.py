@@ -10,19 +10,8 @@ import triton
 import triton.language as tl
 
 from fptlib.kernels.launcher import Launcher, aligned
-from fptlib.kernels.step import RUNTIME_SIZES, advance, load_rows, parameter, spread, store_rows
-
-
-@triton.jit
-def run_rows(v, rows, decay, threshold, v_reset, left, U: tl.constexpr, TAIL: tl.constexpr, RESET: tl.constexpr):
-    """U steps in registers. In a TAIL the state stops where the rows do."""
-    membranes, spikes = (), ()
-    for i in tl.static_range(U):
-        u, fired, after = advance(v, rows[i], decay, threshold, v_reset, RESET)
-        v = tl.where(i < left, after, v) if TAIL else after
-        membranes = membranes + (u,)
-        spikes = spikes + (fired,)
-    return v, membranes, spikes
+from fptlib.kernels.lif_ahead import run_ring, run_rows
+from fptlib.kernels.step import RUNTIME_SIZES, load_rows, parameter, spread, store_rows
 
 
 @triton.jit
@@ -81,6 +70,7 @@ def _replay(
     x, v0, decay, threshold, v_reset, spikes, membrane, states, seams, final, repaired,
     T, N, chunk, warmup, DECAY: tl.constexpr, THRESHOLD: tl.constexpr, V_RESET: tl.constexpr,
     RESET: tl.constexpr, STATE: tl.constexpr, U: tl.constexpr, BLOCK: tl.constexpr,
+    STAGES: tl.constexpr, R: tl.constexpr,
 ):  # fmt: skip
     n = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     inside = n < N
@@ -94,20 +84,26 @@ def _replay(
     v = tl.zeros((BLOCK,), STATE)
     if v0 is not None:
         v += tl.load(v0 + n, mask=inside & (spread(first, n) == 0), other=0.0)
-    p = x + first.to(tl.int64) * N + n
-    rows = load_rows(p, N, inside, spread(t1 - first, n), U, True, STATE)
     if seams is not None:
-        if j == 0:
-            tl.store(repaired + tl.program_id(0), 0)
-        for t in range(first, t0, U):
-            p += U * N
-            later = load_rows(p, N, inside, spread(t1 - t - U, n), U, True, STATE)
-            v, us, ss = run_rows(v, rows, decay, threshold, v_reset, U, U, False, RESET)
-            rows = later
-        tl.store(seams + j * N + n, v, mask=inside)
-    v, _ = run_chunk(
-        x, spikes, membrane, states, v, rows, t0, t1, n, inside, N, decay, threshold, v_reset, U, RESET, STATE, False
-    )
+        tl.store(repaired + tl.program_id(0), 0, mask=j == 0)
+    if STAGES > 0:
+        v = run_ring(
+            x, spikes, membrane, states, None if seams is None else seams + j * N + n, v, first, t0, t1, n, inside, N,
+            decay, threshold, v_reset, RESET, STATE, U, STAGES, R,
+        )  # fmt: skip
+    else:
+        p = x + first.to(tl.int64) * N + n
+        rows = load_rows(p, N, inside, spread(t1 - first, n), U, True, STATE)
+        if seams is not None:
+            for t in range(first, t0, U):
+                p += U * N
+                later = load_rows(p, N, inside, spread(t1 - t - U, n), U, True, STATE)
+                v, us, ss = run_rows(v, rows, decay, threshold, v_reset, U, U, False, RESET)
+                rows = later
+            tl.store(seams + j * N + n, v, mask=inside)
+        v, _ = run_chunk(
+            x, spikes, membrane, states, v, rows, t0, t1, n, inside, N, decay, threshold, v_reset, U, RESET, STATE, False,
+        )  # fmt: skip
     if seams is not None:
         tl.store(ends_of(seams, N, tl.num_programs(1)) + j * N + n, v, mask=inside)
     tl.store(final + n, v, mask=inside & (spread(t1, n) == T))

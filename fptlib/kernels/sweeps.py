@@ -17,7 +17,7 @@ import triton
 import triton.language as tl
 
 from fptlib.checks import may_look
-from fptlib.kernels.cost import AHEAD, BLOCK, plan_forward
+from fptlib.kernels.cost import AHEAD, BLOCK, plan_chunks
 from fptlib.kernels.entry import _parameter, available
 from fptlib.kernels.ops import RESETS, _triton, number, scratch, state_dtype
 from fptlib.kernels.step import HARD, LAUNCH, RUNTIME_SIZES, SOFT, load_rows, parameter, spread
@@ -232,7 +232,7 @@ def _(x, v0, decay, threshold, decay_value, threshold_value, sweeps, slopes, res
 
 
 def _chunk(T, N, chunk, warmup, itemsize):
-    plan = plan_forward(T, N, None, "soft", itemsize, chunk or 0, warmup)
+    plan = plan_chunks(T, N, None, "soft", itemsize, chunk or 0, warmup)
     return plan.chunk, plan.warmup
 
 

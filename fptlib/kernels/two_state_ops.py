@@ -18,7 +18,7 @@ _AHEAD = 8  # steps unrolled; with 16 the backward pass compiles five times as l
 @lru_cache(maxsize=4096)
 def _plan_forward(T, N, radius, itemsize, chunk, warmup):
     known = None if radius < 0 else radius
-    return _narrow(cost.plan_forward(T, N, known, "soft", itemsize, chunk, warmup))
+    return _narrow(cost.plan_chunks(T, N, known, "soft", itemsize, chunk, warmup))
 
 
 @lru_cache(maxsize=4096)
