@@ -47,7 +47,7 @@ def loads(ring):
     """Every forward pass loads its rows as ``ring`` says; None: as the model chooses."""
     chosen = cost.plan_forward
     if ring is not None:
-        cost.plan_forward = lambda *sizes: cost.plan_chunks(*sizes, ring)
+        cost.plan_forward = lambda *sizes: cost.plan_chunks(*sizes, ring=ring)
     calls.prepare.cache_clear()
     try:
         yield cost.plan_forward
