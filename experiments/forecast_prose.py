@@ -17,7 +17,7 @@ from experiments.pages import listed
 def horizons(s, table_of, trend_of):
     """Claim two: the tables of the grid that tests it, and what has run of the other horizons, apart."""
     rests = lambda table: (
-        "What the verdict rests on (rows against LIF) and its like, set by set: by how much the change of error itself changes from "
+        "What the verdict rests on (rows against LIF) and its like, set by set: by how much the error relative to the other's changes from "
         f"{table.horizons()[0]} to {table.horizons()[-1]} steps. A star: the interval over seeds excludes zero, on this set.\n\n{trend_of(table)}"
     )
     drawn = s.main if len(s.main.horizons()) > 1 else s.small

@@ -108,7 +108,7 @@ def horizon_verdict(table, other=None):
     """Claim two, from the table; where it has one horizon, from ``other``, and the verdict says so."""
     if len(table.horizons()) > 1:
         words, text = horizon_words(table)
-        return f"**Verdict: {joined(words)}.** {text} {memory_sentence(table)}"
+        return f"**Verdict: {joined(words)}.** {text}\n\n*The memory of the neuron.* {memory_sentence(table)}"
     words, text = horizon_words(other)
     return (
         f"**Verdict: not tested on the full grid, {joined(words)} on the small one.** Horizon {table.horizons()[0]} alone has every network "
@@ -120,12 +120,8 @@ def horizon_verdict(table, other=None):
 def horizon_words(table):
     """({neuron: grows, shrinks or open}, the sentences behind it)."""
     horizons = table.horizons()
-    found = {name: trend(table, n).values() for n, name in NEURONS.items()}
     words = {name: horizon_word(table, n) for n, name in NEURONS.items()}
-    parts = "; ".join(
-        f"for the {name} neuron the change against LIF itself changes by {change(values)} %"
-        for name, values in found.items()
-    )
+    by = lambda rival: listed(f"{change(trend(table, n, rival).values())} % ({name})" for n, name in NEURONS.items())
     far = {name: against(table, n, "lif", horizons=horizons[-1:]) for n, name in NEURONS.items()}
     decided = [f"{word(v.values())} ({shown}, {n})" for n, (v, shown) in far.items() if word(v.values()) != "open"]
     alone = ""
@@ -133,8 +129,8 @@ def horizon_words(table):
         alone = f" At {horizons[-1]} steps taken alone TS-LIF is {listed(decided)}."
         if "open" in words.values():
             alone = f"{alone[:-1]}; of the many intervals in this chapter a few exclude zero by chance."
-    fair = listed(f"{change(trend(table, n, 'plif').values())} % ({name})" for n, name in NEURONS.items())
-    return words, f"From {horizons[0]} to {horizons[-1]} steps, {parts}. Against PLIF it changes by {fair}.{alone}"
+    said = f"From {horizons[0]} to {horizons[-1]} steps the error relative to LIF's changes by {by('lif')}; relative to PLIF's, by {by('plif')}."
+    return words, said + alone
 
 
 def joined(words):
