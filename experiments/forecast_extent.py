@@ -51,7 +51,7 @@ def what_has_run(s):
         "their commits, are in its header; together they took three quarters of an hour on two cores."
     )
     rows = list(s.main.trainings())
-    lost, head = sum(bool(r["diverged"]) for r in rows), s.heads["main"]
+    lost, head = sum(bool(r["diverged"]) for r in rows), s.head
     whole = f"all {PLANNED:,} trainings" if len(rows) >= PLANNED else f"{len(rows):,} of {PLANNED:,} trainings"
     end = (
         "None diverged"
@@ -60,7 +60,7 @@ def what_has_run(s):
     )
     paragraphs = [
         f"**Run, and the ground of the verdicts:** the *full grid* (`{FULL}.json`, {head['device']}): {extent(s.main)}; windows of "
-        f"{window(s.main)} steps, {size(s.main)} learned numbers at horizon 24; {whole}. {end}.",
+        f"{window(s.main)} steps, {size(s.main)} learned numbers at horizon 24; {whole}. {end}. {beside_the_grid(s.main)}",
         *other_horizons(s),
         f"**Beside it:** {small} It was run first and stands as a second result; where the two agree is said {{ref}}`at the end <sec-beside>`.",
     ]
@@ -68,6 +68,15 @@ def what_has_run(s):
     return (
         f"```{{admonition}} What has been run{', and what not yet' if s.wide else ''}\n:class: important\n\n{text}\n```"
     )
+
+
+def beside_the_grid(table):
+    """The trainings of the same file that are no part of the grid."""
+    count = lambda wanted: sum(
+        len(found) for key, found in table.rows.items() if wanted(key) and key[3] != "naive" and key[5:] == fc.COMPLETE
+    )
+    zeros, week = count(lambda key: not key[1]), count(lambda key: key[0] == "metr-la-week")
+    return f"In the same file, deciding nothing: METR-LA with its zeros counted ({zeros} trainings) and one week of it with all sensors ({week})."
 
 
 def other_horizons(s):

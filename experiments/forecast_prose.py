@@ -8,9 +8,8 @@ from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
 from experiments import forecast_horizons as fh
 from experiments import forecast_verdicts as fv
-from experiments.forecast_columns import folded
 from experiments.forecast_extent import window
-from experiments.forecast_words import BACKBONES, NAMES, amount, change, network, number, reach
+from experiments.forecast_words import BACKBONES, NAMES, amount, change, counted, network, number, reach
 from experiments.pages import listed
 
 
@@ -102,33 +101,25 @@ def company(rows):
 
 def how_timed(s):
     """What the table of times is about."""
-    rows = [r for r in s.speed.timing if r["params"]]
+    rows = [r for r in s.main.timing if r["params"]]
     weights = sorted(round(r["params"], -2) for r in rows)
-    runs = s.heads["speed"].get("runs") or [s.heads["speed"]]
-    devices = listed(sorted({runs[r.get("run", 0)]["device"] for r in rows}))
+    runs = s.head.get("runs") or [s.head]
+    sessions = {r.get("run", 0) for r in rows}
+    devices = listed(sorted({runs[run]["device"] for run in sessions}))
     alone = company(rows)
     loops = {(r["backbone"], r["neuron"]) for r in rows if r["solver"] == "loop"}
     gap = {(r["backbone"], r["neuron"]) for r in rows} - loops
     return (
         f"One training step of the PJM forecasters (windows of {rows[0]['lookback']} steps, horizon 24, 128 windows of 10 channels, "
         f"{weights[0]:,} to {weights[-1]:,} learned numbers) on one {devices}, {alone}, as plain PyTorch runs it, and two epochs end to "
-        "end. An exact training that is the first of its process also pays for the compilation of the kernels."
-        + (f" {amount(len(gap)).capitalize()} loops have not been timed (–)." if gap else "")
+        f"end{', in ' + counted(len(sessions), 'session') if len(sessions) > 1 else ''}. An exact training that is the first of its process "
+        "also pays for the compilation of the kernels."
+        + (
+            f" {counted(len(gap), 'loop').capitalize()} {'has' if len(gap) == 1 else 'have'} not been timed (–)."
+            if gap
+            else ""
+        )
     )
-
-
-def timed_again(s, table_of):
-    """The networks of the grid that decides, where they were timed apart from the table above; else nothing."""
-    rows = [r for r in s.main.timing if r["params"]]
-    if s.speed is s.main or not fv.gains(s.main):
-        return ""
-    weights = sorted(round(r["params"], -2) for r in rows)
-    done, networks = len(fv.gains(s.main)), {(r["backbone"], r["neuron"]) for r in rows}
-    text = (
-        f"Those networks are larger than the ones trained here ({weights[0]:,} to {weights[-1]:,} learned numbers). Of the latter, on the same "
-        f"kind of GPU and {company(rows)}, {amount(done)} of {len(networks)} have been timed both ways: {fv.gain(s.main)} times per step."
-    )
-    return f"\n\n{text}\n\n{folded('The networks of the full grid', table_of(s.main))}"
 
 
 def what_survives(s):
@@ -219,16 +210,28 @@ def summary(s):
 
     told = {"several time scales": "several time scales, low split from high"}
     says = "; ".join(f"*{told.get(sentence, sentence)}*: {side(sentence)}" for sentence in found)
-    price = {"better": "lowers the error", "worse": "costs accuracy", "open": "costs nothing that can be seen"}
+    price = {
+        "better": "lowers the error",
+        "worse": "costs accuracy",
+        "open": "has no price that five sets tell from zero",
+    }
     values = fc.compare(s.main, claims.STABLE, claims.FREE)[0].values()
     stable = f"{price[claims.word(values)]} ({change(values)} %)"
+    clear = [
+        f"{name}, against {NAMES[rival]}: {claims.word(found)} ({change(found)} %)"
+        for rival in ("plif", "tc-lif")
+        for n, name in claims.NEURONS.items()
+        for found in [fc.compare(s.main, n, rival)[0].values()]
+        if claims.word(found) != "open"
+    ]
+    rivals = f" Beside them, deciding nothing: {'; '.join(clear)}." if clear else ""
     lines = [
         r"$\mathrm{RSE}^2/(1-R^2)$ is a constant of the column: one metric in two dresses, and a test for mixed tables.",
         'Pooling forgives levels; per-channel scores do not. Zeros that mean "not measured" flatter whoever repeats them.',
         "Persistence, seasonal naive and a linear AR stand in every table, with the same gaps as the networks.",
         "Comparisons are ratios of errors, paired by seed, with an interval over sets.",
-        f"On the full grid: {says}. Keeping the neuron stable {stable}; {fv.ridge_sentence(s.main)}.",
-        f"On a GPU the exact parallel solver makes a training step of these forecasters {fv.gain(s.speed)} times as fast as the loop does; on "
+        f"On the full grid: {says}.{rivals} Keeping the neuron stable {stable}; {fv.ridge_sentence(s.main)}.",
+        f"On a GPU the exact parallel solver makes a training step of these forecasters {fv.gain(s.main)} times as fast as the loop does; on "
         "one CPU thread there is nothing to gain.",
     ]
     return "\n".join(f"- {line}" for line in lines)

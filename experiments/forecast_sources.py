@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from experiments.forecast_compare import Table
 from fptlib.data.results import CHECKOUT, results
 
-FULL, SMALL, PARTIAL, HORIZONS = "forecasting", "forecasting_small", "forecasting_partial", "forecasting_horizons"
+FULL, SMALL, HORIZONS = "forecasting", "forecasting_small", "forecasting_horizons"
 
 
 @dataclass(frozen=True)
@@ -19,27 +19,17 @@ class Sources:
     main: Table
     small: Table
     wide: Table | None  # the full grid with the horizons that do not decide; None where every horizon decides
-    speed: Table
-    heads: dict  # header of main and speed, by these names
+    head: dict  # header of main
 
 
 def stored(folder=CHECKOUT):
     """The committed files, {name: content}."""
-    return {name: results(name) for name in (FULL, SMALL, PARTIAL, HORIZONS) if (folder / f"{name}.json").is_file()}
-
-
-def timed_pairs(table):
-    """How many networks were timed with the loop and with the exact solver."""
-    timed = [r for r in table.timing if r["backbone"] != "naive"]
-    loop, exact = ({(r["backbone"], r["neuron"]) for r in timed if r["solver"] == name} for name in ("loop", "exact"))
-    return len(loop & exact)
+    return {name: results(name) for name in (FULL, SMALL, HORIZONS) if (folder / f"{name}.json").is_file()}
 
 
 def sources(contents):
-    """The `Sources` from files by name. Speed is read where more networks were timed, the full grid first."""
+    """The `Sources` from files by name."""
     tables = {name: Table(content["records"]) for name, content in contents.items()}
     both = [contents[name]["records"] for name in (FULL, HORIZONS) if name in contents]
     wide = Table(sum(both, [])) if len(both) == 2 else None
-    speed = max((name for name in (FULL, PARTIAL) if name in tables), key=lambda name: timed_pairs(tables[name]))
-    heads = {"main": contents[FULL]["header"], "speed": contents[speed]["header"]}
-    return Sources(main=tables[FULL], small=tables[SMALL], wide=wide, speed=tables[speed], heads=heads)
+    return Sources(main=tables[FULL], small=tables[SMALL], wide=wide, head=contents[FULL]["header"])

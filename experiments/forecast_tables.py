@@ -231,9 +231,7 @@ BLOCKS = {  # name of a block of the page: function of the `Sources`
     "verdict missing": lambda s: fv.missing_verdict(s.main),
     "verdict imputation": lambda s: fv.imputation_verdict(s.main),
     "verdict unmasked": lambda s: fv.unmasked_verdict(s.main),
-    "speed": lambda s: (
-        f"{prose.how_timed(s)}\n\n{fv.speed_verdict(s.speed)}\n\n{speed_table(s.speed)}{prose.timed_again(s, speed_table)}"
-    ),
+    "speed": lambda s: f"{prose.how_timed(s)}\n\n{fv.speed_verdict(s.main)}\n\n{speed_table(s.main)}",
     "speed cpu": lambda s: speed_cpu_table(),
     "survives": prose.what_survives,
     "numbers": lambda s: f"{prose.numbers_head(s)}\n\n{columns.numbers_section(s.main, s.wide)}",

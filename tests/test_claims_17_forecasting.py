@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from itertools import product
 
 import numpy as np
 import pytest
@@ -11,13 +12,14 @@ from scipy.stats import sem, t
 
 from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
+from experiments import forecast_extent as extent
 from experiments import forecast_prose as prose
 from experiments import forecast_sources as fs
 from experiments import forecast_tables as ft
 from experiments import forecast_verdicts as fv
 from experiments.forecast import backbones, metrics, missing, neurons
 from experiments.forecast_small import BUDGET, PLANS
-from experiments.forecast_words import FACTS, network
+from experiments.forecast_words import FACTS, network, settings
 from fptlib import Sequential, solve, ts_lif
 from fptlib.data import results
 from fptlib.data.catalogue import CATALOGUE
@@ -369,6 +371,67 @@ def test_trends_over_horizons_by_hand():
         assert [cell.strip().endswith("\\*") for cell in line.split("|")[2:7]] == [a > 0 or b < 0 for a, b in sure]
 
 
+def by_hand(one, two, dataset=None):
+    """Mean log ratios of cells (set, horizon, backbone), straight from the records of the grid that decides."""
+    logs = {}
+    for row in SOURCES.main.trainings():
+        if row["neuron"] in (one, two) and dataset in (None, row["dataset"]):
+            logs.setdefault((row["dataset"], row["horizon"], row["backbone"]), {}).setdefault(row["neuron"], []).append(
+                math.log(1 - row["r2"])
+            )
+    return {cell: np.mean(found[one]) - np.mean(found[two]) for cell, found in logs.items()}
+
+
+def test_what_stands_beside_the_first_verdict():
+    """The set of the largest gain, what one learned decay does there, and in how many cells stability has the lower error."""
+    table, page = SOURCES.main, ft.PAGE.read_text(encoding="utf-8")
+    sets = {name: np.mean([*by_hand("ts-lif", "lif", name).values()]) for name in fc.SETS}
+    best = min(sets, key=sets.get)
+    plif = np.mean([*by_hand("plif", "lif", best).values()])
+    said = fv.learned_decay(table, best)
+    assert f"{100 * math.expm1(plif):+.1f}".replace("-", "−") in said
+    assert (
+        said.endswith("by learning one decay.") == (plif < sets[best] / 2 < 0) and said.replace(" %", "\u00a0%") in page
+    )
+    cells = by_hand("ts-lif-stable", "ts-lif").values()
+    assert f"It has the lower error in {sum(v < 0 for v in cells)} of {len(cells)} cells." in page
+
+
+def test_every_training_that_was_planned_is_there():
+    """Sets, backbones, neurons, horizons and seeds of the configs, and nothing of the grid twice."""
+    found = [(r["dataset"], r["backbone"], r["neuron"], r["horizon"], r["seed"]) for r in SOURCES.main.trainings()]
+    planned = [
+        (name, *place)
+        for name in fc.SETS
+        for place in product(*(settings(name)["grid"][part] for part in ("backbone", "neuron", "horizon", "seed")))
+    ]
+    assert sorted(found) == sorted(planned) and len(planned) == extent.PLANNED == 1080
+    assert SOURCES.wide is None and set(RECORDS) == {fs.FULL, fs.SMALL}
+
+
+def test_neurons_whose_interval_lies_above_the_linear_ar():
+    ridge = {
+        (r["dataset"], r["horizon"]): math.log(1 - r["r2"])
+        for r in RECORDS[fs.FULL]["records"]
+        if r["neuron"] == "ridge" and not r["missing"] and r["masked"] and not fc.is_timing(r)
+    }
+    text = fv.naive_verdict(SOURCES.main)
+    for neuron in fc.NEURONS[1:]:
+        errors = {
+            s: np.mean(
+                [
+                    math.log(1 - r["r2"]) - ridge[s, r["horizon"]]
+                    for r in SOURCES.main.trainings()
+                    if (r["dataset"], r["neuron"]) == (s, neuron)
+                ]
+            )
+            for s in fc.SETS
+        }
+        low, high = t.interval(0.95, 4, np.mean([*errors.values()]), sem([*errors.values()]))
+        shown = f"{network('gru', neuron).removeprefix('GRU, ')} +{100 * math.expm1(np.mean([*errors.values()])):.1f} [+{100 * math.expm1(low):.1f}, "
+        assert (shown in text) == (low > 0)
+
+
 def test_memory_at_each_horizon():
     """The medians by horizon that stand beside the verdict, from the layers of the records."""
     table = SOURCES.main
@@ -409,9 +472,9 @@ def test_sentences_about_the_small_grid():
 
 
 def test_sentences_about_speed():
-    ratios = fv.gains(SOURCES.speed)
+    ratios = fv.gains(SOURCES.main)
     assert len(ratios) == 15 and min(ratios.values()) > 2
-    timed = [row for row in SOURCES.speed.timing if row["params"]]
+    timed = [row for row in SOURCES.main.timing if row["params"]]
     assert {row["lookback"] for row in timed} == {168} and not any(row["replayed"] for row in timed)
 
 

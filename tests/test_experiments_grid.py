@@ -206,7 +206,7 @@ def test_the_rate_of_a_recorded_step_is_on_the_device():
     assert not recorded.begin(0.25) and adam.param_groups[0]["lr"] is recorded.rate and recorded.rate == 0.25
 
 
-@pytest.mark.parametrize("name", ["accuracy", "forecasting_small", "forecasting_partial"])
+@pytest.mark.parametrize("name", ["accuracy", "forecasting_small"])
 def test_a_stored_file_merged_again_is_itself(tmp_path, name):
     stored = results(name)
     record.merge([ROOT / "experiments" / "results" / f"{name}.json"], tmp_path / "again.json", "merge")
