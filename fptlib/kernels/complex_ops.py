@@ -163,6 +163,6 @@ def complex_scan(x, pole, z0=None, *, threshold=None, imag=False, chunk=None):
     real, im, spikes, final = torch.ops.fptlib.complex_scan(
         flat, None, table, first, not fire, imag, fire, False, state, size
     )
-    report = planned_report("complex {}", cost.plan_scan, (*flat.shape, x.element_size(), size))
+    report = planned_report("complex {}", "cost.plan_scan", (*flat.shape, x.element_size(), size))
     out = ((spikes if fire else real).view(x.shape), final.view(2, *step))
     return (*out, im.view(x.shape), report) if imag else (*out, report)

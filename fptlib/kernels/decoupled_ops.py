@@ -110,4 +110,6 @@ def decoupled_spikes(u, rise, threshold=1.0, surrogate="sigmoid", slope=4.0, spi
     spikes, _ = torch.ops.fptlib.count_spikes(
         flat, float(rise), float(threshold), float(slope), ops.SURROGATES[surrogate], save, spike_dtype or u.dtype
     )
-    return spikes.view(u.shape), planned_report("decoupled walk", _plan, (*flat.shape, u.element_size()))
+    return spikes.view(u.shape), planned_report(
+        "decoupled walk", "decoupled_ops._plan", (*flat.shape, u.element_size())
+    )

@@ -1,5 +1,6 @@
 """The front door of the kernels: checks shapes, flattens the trailing axes, and says what ran."""
 
+import importlib
 import importlib.util
 import os
 import re
@@ -10,6 +11,9 @@ import torch
 
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
 _MAX_NEURONS = 2**26  # row offsets inside a group of 16 steps are 32-bit
+_HAS_TRITON = (
+    importlib.util.find_spec("triton") is not None
+)  # asked here, as some versions of torch.compile cannot trace it
 _OLDEST = (3, 6)  # the oldest Triton that the kernels have been run with on a GPU; 3.3 and older cannot load them
 
 
@@ -42,16 +46,17 @@ class KernelReport:
         return 0 if self.repaired is None else int(self.repaired.sum())
 
 
-class TracedReport(KernelReport):
-    """The report of a call that `torch.compile` traced: sizes may be open there, so the plan is worked out when it is read.
+class TracedReport:
+    """A `KernelReport` of a call that `torch.compile` traced: sizes may be open there, so the plan is worked out when it is read.
 
     After the compiled function has returned, it reads as the eager report does. Inside, ``reason`` says that the operator plans,
     and reading ``kernel``, ``chunk`` or ``warmup`` ends the graph, since they are numbers of one size. ``repaired``, where a
-    kernel can have seams, is always a tensor: zeros where there were none.
+    kernel can have seams, is always a tensor: zeros where there were none. A class of its own and a plan by name: not every
+    version of torch.compile can trace the making of a frozen dataclass, or a cached function as a value.
 
     Args:
         name: name of what ran, ``{}`` for the plan's own.
-        plan: a function of the cost model; ``arguments``: what it was called with, time steps and neurons first.
+        plan: "module.function" of `fptlib.kernels`; ``arguments``: what it was called with, time steps and neurons first.
 
     Raises:
         Nothing.
@@ -60,17 +65,16 @@ class TracedReport(KernelReport):
     """
 
     def __init__(self, name, plan, arguments, repaired=None):
-        for key, value in (("_name", name), ("_plan", plan), ("_arguments", arguments), ("repaired", repaired)):
-            object.__setattr__(self, key, value)
+        self.name, self.plan, self.arguments, self.repaired = name, plan, arguments, repaired
 
     def _planned(self):
-        if torch.compiler.is_compiling():
-            return torch.compiler.disable(self._plan)(*self._arguments)
-        return self._plan(*self._arguments)
+        plan = torch.compiler.disable(_planned) if torch.compiler.is_compiling() else _planned
+        return plan(self.plan, self.arguments)
 
-    kernel = property(lambda self: self._name.format(self._planned().kernel))
+    kernel = property(lambda self: self.name.format(self._planned().kernel))
     chunk = property(lambda self: self._planned().chunk)
     warmup = property(lambda self: self._planned().warmup)
+    repaired_seams = KernelReport.repaired_seams
 
     @property
     def reason(self):
@@ -78,22 +82,23 @@ class TracedReport(KernelReport):
         return _LATER if torch.compiler.is_compiling() else self._planned().reason
 
 
+def _planned(plan, arguments):
+    module, function = plan.split(".")
+    return getattr(importlib.import_module(f"fptlib.kernels.{module}"), function)(*arguments)
+
+
 def planned_report(name, plan, arguments, repaired=None):
-    """The report of a call whose plan is ``plan(*arguments)``, made now or, inside torch.compile, when it is read.
+    """The report of a call whose plan is ``plan`` of ``arguments``, made now or, inside torch.compile, when it is read.
 
     Args and Raises: as for `TracedReport`. Book: ch-time
     """
     if torch.compiler.is_compiling():
         return TracedReport(name, plan, arguments, repaired)
-    made = plan(*arguments)
+    made = _planned(plan, arguments)
     return KernelReport(name.format(made.kernel), made.chunk, made.warmup, made.reason, repaired)
 
 
 _LATER = "planned inside the operator, for the sizes of each call."
-
-
-def _find_triton():
-    return importlib.util.find_spec("triton") is not None
 
 
 def _find_old():
@@ -111,7 +116,7 @@ def _import_ops():
 
 
 # torch.compile warns of every cache that it meets and traces the function behind it, so that one is called by name there.
-_has_triton, _too_old, _ops = (lru_cache(maxsize=1)(ask) for ask in (_find_triton, _find_old, _import_ops))
+_too_old, _ops = (lru_cache(maxsize=1)(ask) for ask in (_find_old, _import_ops))
 
 
 def available(x):
@@ -128,7 +133,7 @@ def available(x):
     if x.dtype not in _DTYPES:
         return f"kernels take float32, float16, bfloat16 or float64, not {x.dtype}."
     compiling = torch.compiler.is_compiling()
-    if not (_find_triton if compiling else _has_triton)():
+    if not _HAS_TRITON:
         return "Triton is not installed; install it (it comes with torch for CUDA) or use the torch backend."
     if not x.is_cuda and os.environ.get("TRITON_INTERPRET") != "1":
         return f"the tensor is on {x.device}; kernels need a CUDA device."
@@ -236,7 +241,7 @@ def _traced(ops, x, tensors, settings, reset):
     spikes, final, u, _, repaired = torch.ops.fptlib.lif_forward(flat, *map(row, tensors), *settings)
     known = settings.decay if tensors[1] is None else None
     arguments = (*flat.shape, known, reset, x.element_size(), settings.chunk, settings.warmup)
-    report = TracedReport("{}", ops.cost.plan_forward, arguments, repaired)
+    report = TracedReport("{}", "cost.plan_forward", arguments, repaired)
     u = u.view(x.shape) if settings.membrane else None
     return spikes.view(x.shape), final.view(x.shape[1:]), u, report
 

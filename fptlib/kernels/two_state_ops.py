@@ -226,7 +226,7 @@ def two_state_replay(
         detach_reset, save, membrane, radius, size, warm,
     )  # fmt: skip
     arguments = (*flat.shape, radius, x.element_size(), size, warm)
-    report = planned_report("two-state {}", _plan_forward, arguments, repaired)
+    report = planned_report("two-state {}", "two_state_ops._plan_forward", arguments, repaired)
     shaped = lambda t, *lead: t.view(*lead, *step)
     T = x.shape[0]
     out = (shaped(spikes, T, channels), shaped(final, memory))
