@@ -72,6 +72,40 @@ def ratio_table(timing):
     return "\n".join(rows)
 
 
+def roof_table(timing):
+    """Shares of the roof for trains of at least 2^26 neuron-steps."""
+    shares = {}
+    for r in timing["records"]:
+        plain = r["impl"] == "fptlib" and r["reset"] == "soft" and r["dtype"] == "float32" and "case" not in r
+        if plain and r["T"] * r["N"] >= 2**26 and r["decay"] in (0.5, 0.9):
+            shares[r["T"], r["N"], r["mode"], r["decay"]] = r["roof_fraction"]
+    rows = [
+        "| $T$ | $N$ | forward, 0.5 | forward, 0.9 | both, 0.5 | both, 0.9 |",
+        "|" + "---:|" * 6,
+    ]
+    for T, N in sorted({key[:2] for key in shares}):
+        values = (shares.get((T, N, mode, d)) for mode in ("fwd", "fwd+bwd") for d in (0.5, 0.9))
+        shown = [f"{value:.3f}" if value else "–" for value in values]
+        steps = f"2^{{{T.bit_length() - 1}}}" if T >= 2**20 else size(T)
+        rows.append(f"| ${steps}$ | {size(N)} | " + " | ".join(shown) + " |")
+    return "\n".join(rows)
+
+
+def gains(timing):
+    """How many times faster the whole network's step is, by clock and products."""
+    times = {}
+    for r in timing["networks"]:
+        times.setdefault(r["matmul"], {}).setdefault(r["decay"], {})[r["impl"]] = r
+    parts = []
+    for matmul, rows in times.items():
+        ratio = lambda clock: [d["spikingjelly"][clock] / d["fptlib"][clock] for d in rows.values()]
+        span = lambda values: f"{min(values):.2f} to {max(values):.2f}"
+        parts.append(
+            f"with products in {matmul} {span(ratio('kernel_ms'))} times by kernel time and {span(ratio('eager_ms'))} by the user's clock"
+        )
+    return f"The step is faster {'; '.join(parts)}."
+
+
 def all_table(timing):
     """Every implementation at one small and one large layer, decay 0.5, with the spikes that differ."""
     head = (
@@ -128,10 +162,10 @@ def network_table(timing):
         if "kernel_ms" in r:
             times = f"{significant(r['kernel_ms'])} | {significant(r['eager_ms'])} | {r['peak_bytes'] / 1e6:.0f}"
             rows.append(f"| {r['decay']} | {r['matmul']} | {name} | {r['loss']:.5f} | {times} |")
-    return "\n".join(rows)
+    return "\n".join(rows) + "\n\n" + gains(timing)
 
 
-BLOCKS = {"ratios": ratio_table, "all": all_table, "bad": bad_table, "networks": network_table}
+BLOCKS = {"roof": roof_table, "ratios": ratio_table, "all": all_table, "bad": bad_table, "networks": network_table}
 
 
 def elsewhere():

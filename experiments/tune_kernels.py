@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from experiments.elsewhere import L2_BYTES
+from experiments.elsewhere import L2_BYTES, one_a_line
 from experiments.gpu_clock import copy_gb_s, graph_ms, header
 from fptlib.kernels import calls, cost, ops  # noqa: F401  (ops registers the operators)
 
@@ -69,7 +69,8 @@ def main():
         for decay in DECAYS:
             if time.time() - begin < args.seconds:
                 records += measure(T, N, decay)
-        Path(args.out).write_text(json.dumps(result, indent=1))
+        head, rows = json.dumps(result["header"]), one_a_line(records)
+        Path(args.out).write_text(f'{{\n "header": {head},\n "records": {rows}\n}}\n')
 
 
 def measure(T, N, decay):

@@ -2,6 +2,7 @@
 
 from experiments.timing_tables import DATA, PAGE, SHOWN, cell, figure_data, page_with_tables
 from fptlib.data import results
+from fptlib.kernels import cost
 
 TIMING = results("timing")
 
@@ -48,14 +49,18 @@ def test_sentences_of_the_chapter():
         assert 1.2 < ratio[T, N, 0.5] < 1.75
     assert cell(TIMING, "spikingjelly", 8192, 64, 0.5)["roof_fraction"] < 1e-3  # "one part in a thousand"
     assert ratio[8192, 64, 0.5] > 300  # "hundreds of times faster"
-    # "From 16 steps on replay was never slower than the fused loop"; at four it was, in wide layers.
-    slower = []
+    # "In none of the cells that both ran was exact replay slower"; few steps; "1.2 to 1.7 where the memory is the limit".
+    gains = {}
     for r in ours():
         case = {k: r[k] for k in ("mode", "reset", "dtype")} | {"case": r.get("case")}
         loop = cell(TIMING, "spikingjelly", r["T"], r["N"], r["decay"], **case)
-        if loop and loop["kernel_ms"] < r["kernel_ms"]:
-            slower.append((r["T"], r["N"]))
-    assert slower and all(T == 4 and N >= 2**18 for T, N in slower)
+        if loop:
+            gains[r["T"], r["N"], r["mode"], r["decay"], *case.values()] = loop["kernel_ms"] / r["kernel_ms"]
+    assert len(gains) > 80 and min(gains.values()) > 1.2
+    few = [gain for key, gain in gains.items() if key[0] == 4]
+    assert len(few) == 10 and (round(min(few), 1), round(max(few), 1)) == (1.5, 2.4)
+    wide = [gain for key, gain in gains.items() if key[1] >= 2**18 and key[2] == "fwd+bwd" and key[0] >= 16]
+    assert max(wide) < 1.75
     # "Eager ratios are smaller than kernel ratios" for the small layers.
     for T, N in ((1024, 1024), (4096, 1024), (8192, 64)):
         a, b = (cell(TIMING, impl, T, N, 0.5) for impl in ("fptlib", "spikingjelly"))
@@ -78,3 +83,31 @@ def test_exercises():
     assert round(8 / 56, 2) == 0.14
     slowest = max(ours(), key=lambda r: r["eager_ms"] / r["kernel_ms"])
     assert slowest["T"] * slowest["N"] < 2**17
+
+
+def test_the_ring_is_worth_what_the_chapter_says():
+    """Up to 1.8 times as fast where the model takes it, a few percent slower where it does not; seams that held, chunk by chunk best."""
+    won, lost = [], []
+    rows = [r for r in results("tuning")["records"] if r["asked"] and not r["repaired"] and r["T"] >= cost.RING_FROM]
+    for T, N, decay in {(r["T"], r["N"], r["decay"]) for r in rows}:
+        best = lambda ring: min(
+            r["fwd_ms"] for r in rows if (r["T"], r["N"], r["decay"], tuple(r["ring"])) == (T, N, decay, ring)
+        )
+        ratio = best(cost.NO_RING) / best(cost.RING)
+        (won if cost.plan_forward(T, N, decay, "soft").ring == cost.RING else lost).append(ratio)
+    assert round(max(won), 1) == 1.8 and min(won) > 0.97
+    assert 0.95 < min(lost) and max(lost) < 1.04 and len(lost) >= 5
+
+
+def test_the_cost_model_picks_a_forward_plan_near_the_fastest_measured():
+    """Among plans measured without a broken seam (one more chunk of time, by chance): within 10 percent of the fastest."""
+    rows, seen = results("tuning")["records"], 0
+    for T, N, decay in {(r["T"], r["N"], r["decay"]) for r in rows}:
+        plan = cost.plan_forward(T, N, decay, "soft")
+        cell = [r for r in rows if (r["T"], r["N"], r["decay"]) == (T, N, decay) and not r["repaired"]]
+        for mine in (
+            r for r in cell if (tuple(r["ring"]), r["chunk"], r["warmup"]) == (plan.ring, plan.chunk, plan.warmup)
+        ):
+            assert mine["fwd_ms"] <= 1.1 * min(r["fwd_ms"] for r in cell), (T, N, decay)
+            seen += 1
+    assert seen >= 25
