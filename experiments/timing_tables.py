@@ -86,8 +86,8 @@ def roof_table(timing):
     for T, N in sorted({key[:2] for key in shares}):
         values = (shares.get((T, N, mode, d)) for mode in ("fwd", "fwd+bwd") for d in (0.5, 0.9))
         shown = [f"{value:.3f}" if value else "–" for value in values]
-        steps = f"2^{{{T.bit_length() - 1}}}" if T >= 2**20 else size(T)
-        rows.append(f"| ${steps}$ | {size(N)} | " + " | ".join(shown) + " |")
+        steps = f"$2^{{{T.bit_length() - 1}}}$" if T >= 2**20 else size(T)
+        rows.append(f"| {steps} | {size(N)} | " + " | ".join(shown) + " |")
     return "\n".join(rows)
 
 
