@@ -71,7 +71,7 @@ def shape_key(record):
 def steps_by_shape(results):
     """{shape and neuron: its timed step}: permuted digits make the computation of digits in order, other speakers that of takes."""
     return {
-        shape_key(r): {field: r[field] for field in ("step_ms", "graph_ms", "peak_bytes")}
+        shape_key(r): {field: r.get(field) for field in ("step_ms", "graph_ms", "peak_bytes", "timed")}
         for r in results["records"]
         if r.get("step_ms")
     }

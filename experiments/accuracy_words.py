@@ -213,9 +213,10 @@ def bins_words(results):
     """Two runs that show how far the two mismatches overlap."""
     runs = swept_runs(results)
     cheap, dear = cheapest(runs), dearest(runs)
+    kept = f"loses {cheap[1]:.1f}" if cheap[1] >= 0 else f"gains {-cheap[1]:.1f}"
     return (
-        f"A run with **{100 * dear[0]:.1f} %** wrong spikes loses {dear[1]:.0f} points ({label(dear[3])}); a run with"
-        f" **{100 * cheap[0]:.1f} %** loses {cheap[1]:.1f} ({label(cheap[3])})."
+        f"A run with **{100 * dear[0]:.2g} %** wrong spikes loses {dear[1]:.0f} points ({label(dear[3])}); a run with"
+        f" **{100 * cheap[0]:.2g} %** {kept} ({label(cheap[3])})."
     )
 
 

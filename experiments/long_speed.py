@@ -44,12 +44,25 @@ def speed_table(record):
     return table(["neuron", *head], made)
 
 
+def run_of(record, title, arm):
+    """Number of the run of `experiments.steps` that timed an arm; None stands for the first ones."""
+    rows = rows_of(record, title, arm, 0.9, shown_k(arm)) or rows_of(record, title, arm, None)
+    return rows[0].get("timed") if rows else None
+
+
+def peak(record, title, arm):
+    """Peak of an arm's step where it was timed together with the exact arm's: a peak holds all data that lay on the GPU."""
+    together = run_of(record, title, arm) == run_of(record, title, "lif-exact")
+    return timed(record, title, arm, "peak_bytes") if together else None
+
+
 def peak_table(record):
     """Peak memory of the same steps, MB."""
     made = []
     for arm in shown_arms(record):
-        peaks = [megabytes(timed(record, title, arm, "peak_bytes")) for title in CLOCKED]
-        made.append([name(arm, shown_k(arm)), *peaks])
+        peaks = [megabytes(peak(record, title, arm)) for title in CLOCKED]
+        if set(peaks) != {DASH}:
+            made.append([name(arm, shown_k(arm)), *peaks])
     return table(["neuron", *(f"{title}, $T={steps}$" for title, steps in CLOCKED.items())], made)
 
 

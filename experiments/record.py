@@ -151,12 +151,13 @@ def fields_of(records):
     return FORECASTING if records and "dataset" in records[0] else ACCURACY
 
 
-def merge(paths, out, command=None, steps=None):
+def merge(paths, out, command=None, steps=None, keep=False):
     """Join result files into one; each record keeps the number of the header ("run") it was made under.
 
     Args:
         steps: path of a file of `experiments.steps`; its times and memory replace those of a run that shared its GPU.
             Without it, such a run keeps neither.
+        keep: what the files have timed stays, and ``steps`` adds what they have not.
 
     Raises:
         ValueError: two records with the same name (task, arm, seed, ...), or a file without records.
@@ -177,8 +178,10 @@ def merge(paths, out, command=None, steps=None):
             seen[key] = path
             head = heads[record.get("run", 0)]
             records.append(record | {"run": runs.index(head), "shared": head.get("shared", 1)})
+            if record.get("timed") is not None:
+                records[-1]["timed"] = runs.index(heads[record["timed"]])
     if steps:
-        records += add_steps(records, json.loads(Path(steps).read_text(encoding="utf-8")), runs)
+        records += add_steps(records, json.loads(Path(steps).read_text(encoding="utf-8")), runs, keep)
     elif fields is ACCURACY:
         records = [without_shared_time(record) for record in records]
     records = sorted(slim(records, what), key=lambda r: [str(r.get(n)) for n in KEYS[fields]])
@@ -191,19 +194,23 @@ def merge(paths, out, command=None, steps=None):
     return records
 
 
-def add_steps(records, timed, runs):
+def add_steps(records, timed, runs, keep=False):
     """Put step_ms, graph_ms and peak_bytes of `experiments.steps` into the records of the same shape, arm, decay and K.
 
-    A time that no record has (raw speech is there for time alone) becomes a record of its own, without accuracies.
+    A time that no record has (raw speech is there for time alone) becomes a record of its own, without accuracies. ``timed``
+    in a record is the number of the header its times were made under: peaks hold all data that a run of `experiments.steps`
+    had on the GPU, and compare within one run. With ``keep`` the times that records have win over new ones of their shape.
     """
     name = lambda r: tuple(str(r.get(key)) for key in ("shape", "arm", "decay", "k"))
-    times = {name(r): r for r in timed["records"]}
+    times = {name(r): r | {"timed": len(runs)} for r in timed["records"]}
+    if keep:
+        times |= {name(r): {"timed": None} | r for r in records if "why_no_graph" in r and r["step_ms"]}
     runs.append(timed["header"])
     for record in records:
         found = times.get(name(record), {})
         if not found and "why_no_graph" in record:
             continue  # timed when it was merged before
-        record |= {key: found.get(key) for key in ("step_ms", "graph_ms", "peak_bytes", "why_no_graph")}
+        record |= {key: found.get(key) for key in ("step_ms", "graph_ms", "peak_bytes", "why_no_graph", "timed")}
         if found and found["step_ms"] and record.get("epochs_to"):
             record["time_to"] = time_to(record, found["step_ms"])
         else:
@@ -274,11 +281,14 @@ def main():
     parser.add_argument("out")
     parser.add_argument("parts", nargs="+", help="result files, or folders of them")
     parser.add_argument("--steps", type=Path, help="file of experiments.steps")
+    parser.add_argument(
+        "--keep", action="store_true", help="times that the parts have stay; --steps adds what they lack"
+    )
     asked = parser.parse_args()
     parts = [
         file for part in map(Path, asked.parts) for file in (sorted(part.glob("*.json")) if part.is_dir() else [part])
     ]
-    records = merge(parts, asked.out, steps=asked.steps)
+    records = merge(parts, asked.out, steps=asked.steps, keep=asked.keep)
     print(f"{len(records)} records from {len(parts)} files in {asked.out}")
 
 

@@ -1,6 +1,7 @@
 """The chapter on accuracy: its propositions on trains made to break them, its tables and sentences against the record."""
 
 import math
+import statistics
 
 import numpy as np
 import pytest
@@ -160,7 +161,8 @@ def test_exercises_of_the_chapter():
 def test_ex_read_the_accuracy():
     runs = [r for *_, r in swept_runs(RECORD) if r["task"] != "ecg"]
     low = [r for r in runs if r["test_as_sequential_lif"] < 0.12]
-    assert {r["decay"] for r in low} <= {0.9, "learned"}
+    where = {(r["task"], r["decay"]) for r in low}
+    assert {task for task, decay in where if decay == 0.5} == {"pixels-mnist", "permuted-mnist", "pixels-fashion-mnist"}
     digits = [r["test_as_sequential_lif"] for r in low if r["task"] in ("pixels-mnist", "permuted-mnist")]
     assert sum(v in (0.0980, 0.1010, 0.1135) for v in digits) > len(digits) / 2  # shares of 0, 3 and 1 in the test part
     mismatch, lost_, _, dear = accuracy_words.dearest([run for run in swept_runs(RECORD) if "hard" in run[3]["arm"]])
@@ -308,17 +310,21 @@ def test_exact_and_loop_agree_within_a_deviation_and_differ_in_time():
         ratios.setdefault(key, []).append(mean(b, "step_ms") / mean(a, "step_ms"))
         graphs.setdefault(key, []).append(mean(b, "graph_ms") / mean(a, "graph_ms"))
     beyond, chance = sum(not near for *_, near in within), accuracy_words.APART
-    assert len(within) >= 14
+    assert len(within) == 23 and beyond == 0  # "in every one of 23 cells"
     at_least = lambda many, n, p: sum(math.comb(n, i) * p**i * (1 - p) ** (n - i) for i in range(many, n + 1))
     assert at_least(beyond, len(within), chance) > 0.05  # as many as that are further apart where nothing differs
     pairs = [pair for _, _, *pair in accuracy_words.twins(RECORD) if accuracy_words.complete(*pair)]
     far = sum(abs(accuracy_words.student(*pair)) > accuracy_words.T_FIVE for pair in pairs)
     assert at_least(far, len(pairs), 0.05) > 0.05
     assert 4.55 < min(ratios[28]) < max(ratios[28]) < 4.85
-    assert [round(ratios[steps][0]) for steps in (784, 1300)] == [119, 179]
-    assert 4 < min(graphs[28]) < max(graphs[28]) < 5.55 and [int(graphs[steps][0]) for steps in (784, 1300)] == [17, 52]
-    assert 4 < min(ratios["columns"]) < max(ratios["columns"]) < 5.05
-    assert {round(v, 1) for v in graphs["columns"]} == {1.7}
+    ends = lambda some: (round(min(some)), round(max(some)))
+    assert [ends(ratios[steps]) for steps in (600, 784, 1300)] == [(51, 88), (115, 119), (179, 184)]
+    assert [ends(graphs[steps]) for steps in (600, 784, 1300)] == [(34, 36), (17, 23), (52, 54)]
+    at = [cells(RECORD, "pixels-mnist")["lif-loop", decay, None] for decay in (0.5, 0.9)]
+    assert [round(mean(rows, "graph_ms")) for rows in at] == [41, 32]
+    assert 4 < min(graphs[28]) < max(graphs[28]) < 5.55
+    assert 3.5 < min(ratios["columns"]) < max(ratios["columns"]) < 5.05
+    assert (round(min(graphs["columns"]), 1), round(max(graphs["columns"]), 1)) == (1.7, 2.0)
 
 
 def test_as_trained():
@@ -343,8 +349,14 @@ def test_as_trained():
     for task, low, high in (("pixels-mnist", 13, 22), ("ecg", 5, 7)):
         ahead = [of(task, "fpt", 0.9, k) - of(task, "lif-exact", 0.9) for k in (2, 3, 5)]
         assert low <= min(ahead) and max(ahead) <= high
-    for task in ("pixels-fashion-mnist", "permuted-fashion-mnist", SPEAKER):
-        assert round(of(task, "fpt", 0.9, 3) - of(task, "lif-exact", 0.9)) == 4
+    lead = lambda task, d, k: round(of(task, "fpt", d, k) - of(task, "lif-exact", d), 1)
+    for task in ("pixels-fashion-mnist", "permuted-fashion-mnist"):
+        assert all(2.9 < lead(task, 0.9, k) < 4.5 for k in (2, 3, 5))
+    assert all(6 < lead("pixels-fashion-mnist", "learned", k) < 9 for k in (2, 3, 5))
+    assert [round(lead(SPEAKER, 0.9, k)) for k in (2, 3, 5)] == [-3, 4, 3]
+    assert round(lead("permuted-mnist", 0.9, 2)) == 5 and max(lead("permuted-mnist", 0.9, k) for k in (3, 5)) < 0.5
+    half = {(task, k): lead(task, 0.5, k) for task in tasks_in(RECORD) for k in (2, 3, 5)}
+    assert half.pop(("pixels-fashion-mnist", 5)) == 4.5 and max(half.values()) < 2
 
 
 def test_as_trained_sweeps_lie_on_the_side_of_no_reset():
@@ -362,11 +374,21 @@ def test_as_trained_sweeps_lie_on_the_side_of_no_reset():
 def test_columns():
     """What the page says in words; cells with fewer than three seeds enter nothing but the order of neurons."""
     task = "columns-cifar10"
-    five = [of(task, "fpt", 0.9, 5, field) for field in ("test", "test_as_sequential_lif")]
-    assert [round(v) for v in (five[0], five[0] - five[1], of(task, "lif-exact", 0.9) - five[1])] == [44, 7, 14]
-    behind = [of(task, "lif-exact", 0.9) - of(task, "fpt", 0.9, k) for k in (2, 3, 5)]
+    assert all(accuracy_words.complete(rows) for rows in cells(RECORD, task).values())
+    both, as_lif = ("fpt", "fpt-graded"), "test_as_sequential_lif"
+    for arm, cost, below in (("fpt", 7, 14), ("fpt-graded", 8, 15)):
+        five = [of(task, arm, 0.9, 5, field) for field in ("test", as_lif)]
+        parts = (five[0], five[0] - five[1], of(task, "lif-exact", 0.9) - five[1])
+        assert [round(v) for v in parts] == [44, cost, below]
+    behind = [of(task, "lif-exact", 0.9) - of(task, arm, 0.9, k) for arm in both for k in (2, 3, 5)]
     assert (round(min(behind)), round(max(behind))) == (7, 11)
-    assert all(accuracy_words.complete(cells(RECORD, task)["fpt", d, k]) for d in (0.5, 0.9) for k in (2, 3, 5))
+    ahead = [of(task, arm, "learned", k) - of(task, "lif-exact", "learned") for arm in both for k in (2, 3, 5)]
+    assert -0.5 < min(ahead) and max(ahead) < 1.05
+    below = {
+        k: [of(task, "lif-exact", "learned") - of(task, arm, "learned", k, as_lif) for arm in both] for k in (3, 5)
+    }
+    assert [[round(v) for v in pair] for pair in below.values()] == [[9, 15], [1, 3]]
+    assert max(of(task, arm, "learned", 2, as_lif) for arm in both) < 0.5 * of(task, "lif-exact", "learned")
     found, lifs = cells(RECORD, task), [of(task, "lif-exact", d) for d in (0.5, 0.9, "learned")]
     assert min(of(task, "psn-sliding"), of(task, "psu", 0.5)) > max(lifs) + 3
     others = [
@@ -381,7 +403,13 @@ def test_columns():
     sweeps = [of(task, "lif-exact", 0.9) - of(task, arm, 0.9, k) for arm in ("fpt", "fpt-graded") for k in (2, 3)]
     assert 0 < min(sweeps) and max(sweeps) < behind
     best = {arm: any("0.6" in r["time_to"] for at in found for r in found[at] if at[0] == arm) for arm in NAMES}
-    assert {arm for arm, there in best.items() if there} == {"psn-sliding", "psu"}
+    assert {arm for arm, there in best.items() if there} == {"psn-sliding", "psu", "fpt", "fpt-graded"}
+    passed = {
+        key for key, rows in found.items() if key[0].startswith("fpt") and any("0.6" in r["time_to"] for r in rows)
+    }
+    assert {decay for _, decay, _ in passed} == {"learned"}
+    assert sum("0.6" in r["time_to"] for key in passed for r in found[key]) == 5
+    assert all("0.6" in r["time_to"] for key in (("psn-sliding", None, None), ("psu", 0.5, None)) for r in found[key])
 
 
 def test_a_masked_psn_starts_nearly_dead():
@@ -401,29 +429,53 @@ def test_a_masked_psn_starts_nearly_dead():
     assert first["psn-masked"] < 0.1 * first["psn"]
 
 
-def test_the_deployment_gap():
-    rows, swept = ("rows-mnist", "rows-fashion-mnist"), ("rows-mnist", "rows-fashion-mnist", "fsdd-frames", "ecg")
-    half = {t: [lost(t, "fpt", 0.5, k) for k in (2, 3, 5)] for t in swept}
-    assert [round(half[t][0]) for t in rows] == [24, 3] and min(two for two, _, _ in half.values()) > 2
-    assert [round(half[t][1], 1) for t in (*rows, "ecg")] == [1.6, 0.4, 5.7]
-    assert max(half["fsdd-frames"][1], lost(SPEAKER, "fpt", 0.5, 3)) < 2
-    columns = {d: [lost("columns-cifar10", "fpt", d, k) for k in (2, 3, 5)] for d in (0.5, 0.9)}
-    assert round(columns[0.5][1], 1) == 5.2 and columns[0.5][2] < 0.05 and columns[0.5][0] > 15
-    assert [round(v) for v in columns[0.9][1:]] == [24, 7]
-    assert all(round(v[2], 1) <= 0.1 for t, v in half.items() if t != "ecg") and round(half["ecg"][2], 1) == 2.8
-    nine = {t: [lost(t, "fpt", 0.9, k) for k in (2, 3, 5)] for t in (*swept, "pixels-mnist")}
-    assert min(*map(min, nine.values()), lost("pixels-fashion-mnist", "fpt", 0.9, 3)) > 29
-    assert all(abs(v[2] - v[0]) < 1 for t, v in nine.items() if nine[t] and t not in rows)
-    as_lif = "test_as_sequential_lif"
-    fell = [(of(t, "fpt", 0.9, 3), of(t, "fpt", 0.9, 3, as_lif)) for t in (*rows, "permuted-mnist", SPEAKER)]
-    worn = [of("permuted-fashion-mnist", "fpt", 0.9, 3, field) for field in ("test", as_lif)]
-    assert [round(v, 1) for v in worn] == [35.7, 14.5]
-    assert [tuple(round(v, 1) for v in pair) for pair in fell[:2]] == [(94.2, 24.2), (84.8, 34.2)]
-    assert [tuple(round(v) for v in pair) for pair in fell[2:]] == [(26, 16), (33, 12)]
-    little = ("permuted-mnist", "permuted-fashion-mnist", SPEAKER)
-    assert [round(lost(t, "fpt", 0.9, 3)) for t in little] == [10, 21, 21]
+ROWS_OF = ("rows-mnist", "rows-fashion-mnist")
+
+
+def test_the_deployment_gap_at_one_half():
+    gap = {t: [lost(t, "fpt", 0.5, k) for k in (2, 3, 5)] for t in tasks_in(RECORD)}
+    assert [round(gap[t][0]) for t in ROWS_OF] == [24, 3] and min(two for two, _, _ in gap.values()) > 2.5
+    five = {t: round(v[2], 1) for t, v in gap.items()}
+    kept = {t for t, v in five.items() if v <= 0.1}
+    assert kept == {*ROWS_OF, "columns-cifar10", "fsdd-frames", "permuted-fashion-mnist"}
+    assert (five[SPEAKER], five["ecg"], round(five["permuted-mnist"])) == (2.3, 2.8, 11)
+    assert len([t for t, v in five.items() if v <= 2.3]) == 6 and len(five) == 10
+    three = {t: v[1] for t, v in gap.items()}
+    assert {t for t, v in three.items() if v < 2} == {*ROWS_OF, "fsdd-frames", SPEAKER, "permuted-fashion-mnist"}
+    assert all(5 < three[t] < 6 for t in ("columns-cifar10", "permuted-mnist", "ecg"))
+    assert [round(three[t], 1) for t in ("rows-mnist", "rows-fashion-mnist")] == [1.6, 0.4]
+    assert [round(v) for v in gap["pixels-fashion-mnist"]] == [5, 13, 14]
+    pixels = {k: cells(RECORD, "pixels-mnist")["fpt", 0.5, k] for k in (2, 3, 5)}
+    assert {r["test_as_sequential_lif"] for k in (3, 5) for r in pixels[k]} == {0.0980}
+    for rows in pixels.values():
+        assert 29 < 100 * mean(rows, "test") < 30.5 and 100 * mean(rows, "test_as_sequential_lif") < 10.5
+
+
+def test_the_deployment_gap_at_nine_tenths():
+    as_lif, little = "test_as_sequential_lif", ("permuted-mnist", "permuted-fashion-mnist", SPEAKER)
+    gap = {t: [lost(t, "fpt", 0.9, k) for k in (2, 3, 5)] for t in tasks_in(RECORD)}
+    assert [round(v) for v in gap["columns-cifar10"][1:]] == [24, 7]
+    assert min(min(v) for t, v in gap.items() if t not in (*little, "columns-cifar10")) > 29
+    gained = {t: of(t, "fpt", 0.9, 5, as_lif) - of(t, "fpt", 0.9, 2, as_lif) for t in gap}
+    gained = {t: v for t, v in gained.items() if cells(RECORD, t)["fpt", 0.9, 5][0]["steps"] >= 600}
+    assert round(max(gained.values()), 1) == 3.5 and sum(v < 0 for v in gained.values()) == 3 and len(gained) == 7
+    ends = lambda values: (round(min(values)), round(max(values)))
+    assert (round(min(min(gap[t]) for t in little)), round(max(max(gap[t]) for t in little), 1)) == (10, 22.5)
+    both = [[of(t, "fpt", 0.9, k, field) for t in little for k in (2, 3, 5)] for field in ("test", as_lif)]
+    assert [ends(values) for values in both] == [(26, 36), (9, 17)]
+    fell = [(of(t, "fpt", 0.9, 3), of(t, "fpt", 0.9, 3, as_lif)) for t in ROWS_OF]
+    assert [tuple(round(v, 1) for v in pair) for pair in fell] == [(94.2, 24.2), (84.8, 34.2)]
     assert round(of("pixels-mnist", "fpt", 0.9, 3, as_lif), 1) == 10.1
-    assert [round(lost(t, "fpt", "learned", 3), 1) for t in rows] == [10.1, 0.8]
+
+
+def test_the_deployment_gap_with_a_learned_decay():
+    gap = {(t, k): [lost(t, "fpt", d, k) for d in (0.5, 0.9, "learned")] for t in tasks_in(RECORD) for k in (2, 3, 5)}
+    outside = [cell for cell, (half, nine, own) in gap.items() if not min(half, nine) <= own <= max(half, nine)]
+    assert len(outside) < len(gap) / 4  # "mostly lies between"
+    assert round(gap["columns-cifar10", 2][2]) == 32 and gap["columns-cifar10", 2][2] > max(
+        gap["columns-cifar10", 2][:2]
+    )
+    assert [round(gap[t, 3][2], 1) for t in ROWS_OF] == [10.1, 0.8]
     learned = [
         v for r in RECORD["records"] for v in r.get("learned_decays") or () if r["arm"] == "fpt" and r["steps"] == 28
     ]
@@ -432,10 +484,17 @@ def test_the_deployment_gap():
 
 def test_mismatch_is_not_the_measure():
     runs = swept_runs(RECORD)
-    cheap, dear = accuracy_words.cheapest(runs), accuracy_words.dearest(runs)
-    assert (
-        cheap[0] > 0.045 and round(cheap[1], 1) == 0.5 and dear[0] < 0.0125 and dear[1] > 30
-    )  # "one in twenty", "one in a hundred may cost thirty points"
+    assert any(share < 0.0125 and cost > 30 for share, cost, *_ in runs)  # "one in a hundred may cost thirty points"
+    assert any(share > 0.045 and abs(cost - 0.5) < 0.05 for share, cost, *_ in runs)  # "one in twenty half a point"
+    assert accuracy_words.dearest(runs)[0] < 0.001 and round(accuracy_words.dearest(runs)[1], -1) == 20
+    graded = [r for share, _, _, r in runs if share < 0.01 and r["task"] == "pixels-mnist"]
+    assert {(r["arm"], r["decay"]) for r in graded} == {("fpt-graded", 0.5)} and {r["k"] for r in graded} == {3, 5}
+    assert len(graded) == 6 and all(r["test_as_sequential_lif"] == 0.0980 for r in graded)
+    assert min(runs)[3] in graded and sorted(run[0] for run in runs)[3] < 0.003
+    alone = sorted(v for r in graded for v in r["spike_mismatch_layers"])
+    assert round(max(alone), 3) == 0.013 and statistics.median(alone) < 0.002
+    second = [r["spike_mismatch_chained"][1] for r in graded]
+    assert (round(100 * min(second)), round(100 * max(second))) == (32, 63)
     task = "rows-fashion-mnist"
     rising, others = ("fpt", "fpt-graded", "fpt-guess"), ("fpt-soft", "fpt-steep", "fpt-hard", "fpt-hard-exact")
     assert max(lost(task, arm, 0.5, 3) for arm in rising) < 1.5
@@ -530,10 +589,12 @@ def test_gradients_guess_and_draw():
     assert all(0.45 < gain("rows-mnist", d) < 0.85 and gain(task, d) < 0.45 for d in (0.5, 0.9, "learned"))
     pixels = [cells(RECORD, "pixels-mnist")["fpt", d, 3] for d in (0.9, "learned")]
     assert all(abs(mean(rows, harm)) < deviation(rows, harm) for rows in pixels)
-    assert [round(gain(t, "learned"), 1) for t in ("fsdd-frames", "permuted-mnist", "ecg")] == [-1.0, -0.9, 1.2]
+    learned = (SPEAKER, "fsdd-frames", "permuted-mnist", "ecg")
+    assert [round(gain(t, "learned"), 1) for t in learned] == [-2.5, -1.0, -0.9, 1.2]
+    assert [round(gain(t, 0.5), 1) for t in ("pixels-mnist", "pixels-fashion-mnist")] == [-6.4, -6.6]
     assert [round(lost("rows-mnist", a, 0.5, 3), 1) for a in ("fpt-graded", "fpt")] == [9.1, 1.6]
     learned = lambda t: lost(t, "fpt-graded", "learned", 3) - lost(t, "fpt", "learned", 3)
-    assert all(4.5 < learned(t) < 6.5 for t in ("rows-mnist", "permuted-mnist"))
+    assert all(4.5 < learned(t) < 7 for t in ("rows-mnist", "permuted-mnist", "columns-cifar10"))
     assert [round(learned(t)) for t in ("pixels-fashion-mnist", "ecg")] == [-8, -8]
 
 
@@ -572,6 +633,8 @@ def test_times():
     frames = cells(RECORD, "fsdd-frames")
     steps = [mean(frames[a, 0.9, k], "step_ms") for a, k in (("fpt", 2), ("fpt", 3), ("lif-exact", None))]
     assert [round(v, 1) for v in steps] == [4.3, 5.2, 6.2]
+    steps = [mean(frames[a, 0.5, k], "step_ms") for a, k in (("fpt", 2), ("fpt", 3), ("lif-exact", None))]
+    assert [round(v, 1) for v in steps] == [4.7, 5.0, 3.9]
     rows = cells(RECORD, "rows-mnist")
     epochs = lambda key: [r["epochs_to"]["0.95"] for r in rows[key]]
     assert all(
@@ -588,7 +651,7 @@ def test_beside_spikingjelly():
             pair = [found.get((arm, decay, None)) for arm in ("lif-exact", "spikingjelly")]
             if all(pair):
                 eager = mean(pair[1], "step_ms") / mean(pair[0], "step_ms")
-                assert round(eager, 1) == (1.2 if task in SHORT else 1.5)
+                assert round(eager, 1) == (1.2 if task in SHORT else 1.5 if decay == 0.9 else 1.4)
                 recorded = mean(pair[1], "graph_ms")
                 assert (recorded is None) == (task not in SHORT)
                 assert recorded is None or round(recorded / mean(pair[0], "graph_ms"), 1) == 1.1

@@ -161,6 +161,29 @@ def test_a_merged_file_grows_and_keeps_its_times(tmp_path):
     assert next(r for r in grown if r["seed"] == 0)["time_to"] == {"0.5": 0.02}
 
 
+def test_kept_times_win_and_a_record_names_the_run_that_timed_it(tmp_path):
+    """A shape that has a time gives it to its new runs; what nobody timed gets the new one; numbers survive a merge."""
+    bare = dict.fromkeys(record.ACCURACY) | {"task": "t", "epochs": 1, "part": "", "examples": 100, "batch": 10}
+    bare |= {"network": "n", "epochs_to": {"0.5": 2}, "seed": 0, "decay": 0.5, "shape": "s"}
+    run = lambda arm, **more: bare | {"arm": arm} | more
+    step = lambda arm, ms: {"task": "t", "shape": "s", "arm": arm, "decay": 0.5, "k": None, "step_ms": ms,
+                            "graph_ms": None, "peak_bytes": 1, "why_no_graph": None}  # fmt: skip
+    first, second, all_ = (tmp_path / f"{name}.json" for name in ("first", "second", "all"))
+    head = lambda text: dict.fromkeys(record.HEADER, text)
+    record.write(tmp_path / "one.json", [run("psn")], head=head("a"))
+    record.write(first, [step("psn", 1.0)], record.STEPS, head("first"))
+    record.merge([tmp_path / "one.json"], all_, "merge", first)
+    record.write(tmp_path / "two.json", [run("psn", seed=1), run("psu")], head=head("b"))
+    record.write(second, [step("psn", 9.0), step("psu", 3.0)], record.STEPS, head("second"))
+    record.merge([tmp_path / "two.json", all_], all_, "merge", second, keep=True)
+    read = json.loads(all_.read_text())
+    timed = {(r["arm"], r["seed"]): (r["step_ms"], read["header"]["runs"][r["timed"]]["date"]) for r in read["records"]}
+    assert timed == {("psn", 0): (1.0, "first"), ("psn", 1): (1.0, "first"), ("psu", 0): (3.0, "second")}
+    assert {r["seed"]: r["time_to"] for r in read["records"] if r["arm"] == "psn"} == {n: {"0.5": 0.02} for n in (0, 1)}
+    record.merge([all_], all_, "merge", second)  # without keep the new time is everywhere
+    assert {r["arm"]: r["step_ms"] for r in json.loads(all_.read_text())["records"]} == {"psn": 9.0, "psu": 3.0}
+
+
 @pytest.mark.parametrize("shared, kept", [(1, (7.0, 5, {"0.5": 0.14})), (16, (None, None, {}))])
 def test_a_training_that_shared_its_gpu_leaves_no_time(tmp_path, shared, kept):
     bare = dict.fromkeys(record.ACCURACY) | {"task": "t", "arm": "psn", "seed": 0, "part": "", "train_s": 9.0}
