@@ -188,7 +188,8 @@ def not_tested(s):
         rest = reach([h for h in s.wide.horizons() if h not in s.main.horizons()])
         first = [f"{rest.capitalize()} of the full grid with three seeds on all sets: see the box at the top."]
     rest = [
-        "The papers' own files, at their own length and width: the script takes them (`file = ...` in a config); these tables do not contain them.",
+        "The papers' own sets, at their own length and width: the configs in `experiments/configs/papers` fetch them, checked, and run the same script; "
+        "these tables do not contain them.",
         "Tuning. One learning rate for all neurons favours whoever likes it. The stable map moves its decays more slowly at the same rate "
         "(chapter {ref}`ch-frequency`).",
         "Training *with* gaps.",

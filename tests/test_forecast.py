@@ -1,17 +1,21 @@
 """The forecasting harness: parts without leakage, metrics and their identity, naive rows, missing data, neurons in backbones."""
 
+import hashlib
 import json
 import math
+import os
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pooch
 import pytest
 import torch
 from sklearn.metrics import r2_score
 
 from experiments import loop, record
-from experiments.forecast import backbones, metrics, missing, naive, neurons, run, series
+from experiments.forecast import backbones, metrics, missing, naive, neurons, public, run, series
 from fptlib import Sequential, solve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -91,6 +95,63 @@ def test_a_file_of_the_papers_sets_is_read(tmp_path):
         series.load("solar", 20, 10, file=tmp_path / "solar.txt.gz")
     with pytest.raises(ValueError, match="'solar' is not known"):
         series.load("solar", 20, 10)
+
+
+@pytest.fixture
+def whole(monkeypatch, tmp_path):
+    """One public set of each kind, made: a gzipped file under a pinned sum, and a table with names and times under a record's sum."""
+    folder = tmp_path / "papers"
+    folder.mkdir()
+    plain, named = folder / "plain.txt.gz", folder / "named.csv"
+    values = waves().numpy().round(3)
+    values[5, 1] = 0
+    np.savetxt(plain, values, delimiter=",", fmt="%.3f")
+    rows = [f"2012-03-01 00:{i:02d}:00," + ",".join(f"{v:.3f}" for v in row) for i, row in enumerate(values)]
+    named.write_text("\n".join([",".join(["", *(str(100 + c) for c in range(values.shape[1]))]), *rows]) + "\n")
+    made = lambda file, md5, zeros: public.Public("made://here/", file, md5, values.shape, 24, "Made.", zeros)
+    monkeypatch.setitem(
+        public.PUBLIC, "pinned", made("plain.txt.gz", hashlib.md5(plain.read_bytes()).hexdigest(), False)
+    )
+    monkeypatch.setitem(public.PUBLIC, "recorded", made("named.csv", None, True))
+    monkeypatch.setattr(pooch, "os_cache", lambda _: tmp_path)
+    return folder
+
+
+def test_the_papers_whole_sets_are_fetched_only_when_asked_and_checked(whole, monkeypatch):
+    """What is kept in the folder stands for the network: pooch fetches nothing that is there with the right sum."""
+    kept = hashlib.md5((whole / "named.csv").read_bytes()).hexdigest()
+    monkeypatch.setattr(
+        pooch.Pooch, "load_registry_from_doi", lambda self: self.registry.update({"named.csv": f"md5:{kept}"})
+    )
+    one, two = (series.load(name, 20, 10, download=True) for name in ("pinned", "recorded"))
+    assert one.observed.all() and not two.observed[5, 1] and two.observed.sum() == one.observed.numel() - 1
+    assert one.values.shape == waves().shape and one.period == two.period == 24 and two.what == "Made."
+    with pytest.raises(ValueError, match="`download = true`"):
+        series.load("pinned", 20, 10)
+    monkeypatch.setitem(public.PUBLIC, "pinned", replace(public.PUBLIC["pinned"], shape=(7, 3)))
+    with pytest.raises(ValueError, match=r"\(7, 3\) is wanted"):
+        series.load("pinned", 20, 10, download=True)
+    (whole / "plain.txt.gz").write_bytes(b"other")
+    with pytest.raises(
+        Exception, match="URL|url|http|schema|doi"
+    ):  # another content: pooch goes to the network for the right one
+        series.load("pinned", 20, 10, download=True)
+
+
+def test_the_configs_of_the_papers_sets_are_those_of_the_book_on_other_data():
+    folder = Path(public.__file__).parents[1] / "configs"
+    names = set()
+    for path in sorted((folder / "papers").glob("*.toml")):
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+        names.add(tables["data"]["name"])
+        assert tables["data"]["download"] is True and len(list(run.runs(tables))) > 200
+        ours = tomllib.loads((folder / "forecast-pjm.toml").read_text(encoding="utf-8"))
+        assert all(tables[part] == ours[part] for part in ("model", "missing", "grid"))
+    assert names == set(public.PUBLIC)
+    exchange = "9dd5a9c8f8f324e234938400f232fa08"  # the sum torch-timeseries checks for a file of the same repository
+    local = Path(os.environ.get("FPTLIB_DATA", "")) / "weather" / "exchange_rate_daily.txt.gz"
+    if local.is_file():
+        assert hashlib.md5(local.read_bytes()).hexdigest() == exchange
 
 
 def test_a_stride_that_sees_some_hours_only_is_refused():

@@ -3,9 +3,9 @@
 import math
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
+from experiments.forecast import public
 from fptlib import data
 
 # Steps of a day. Which of the papers' sets each stands for, and how much of it, is said in its caption.
@@ -100,26 +100,23 @@ def moments(values, observed, pooled=False):
     return mean.reshape(-1).expand(width), deviation.clamp(min=1e-6).reshape(-1).expand(width)
 
 
-def load(name, lookback, horizon, folder=None, file=None, period=None, what=None, **options):
-    """A named set of `fptlib.data`, or a ``file`` of the papers' own sets, cut with a gap of lookback + horizon.
+def load(name, lookback, horizon, folder=None, file=None, period=None, what=None, download=False, **options):
+    """A named set of `fptlib.data` or `public`, or a ``file`` of the reader's, cut with a gap of lookback + horizon.
 
     Args:
-        file: path of a .txt or .txt.gz with one row a step (see `read_lstnet`); then ``period`` (steps of a day) is needed.
+        file: path of a file with one row a step (see `public.read`); then ``period`` (steps of a day) is needed.
+        download: True allows fetching one of the papers' whole sets, checked (see `public`).
     """
     gap = lookback + horizon
     if file is not None:
         if period is None:
             raise ValueError(f"{name}: a file came without period; say how many steps a day has, such as period = 144.")
-        return prepare(name, read_lstnet(file), None, period, what or f"{name}, from {file}.", gap, **options)
+        return prepare(name, public.read(file), None, period, what or f"{name}, from {file}.", gap, **options)
+    if name in public.PUBLIC:
+        values, missing, period, what = public.load(name, download, folder)
+        return prepare(name, values, missing, period, what, gap, **options)
     if name not in PERIOD:
-        raise ValueError(f"dataset = {name!r} is not known; one of {', '.join(PERIOD)} is wanted, or file = a path.")
+        known = ", ".join((*PERIOD, *public.PUBLIC))
+        raise ValueError(f"dataset = {name!r} is not known; one of {known} is wanted, or file = a path.")
     found = data.load(name, folder)
     return prepare(name, found.x, found.missing, PERIOD[name], found.what, gap, **options)
-
-
-def read_lstnet(path):
-    """A series [T, C] as laiguokun/multivariate-time-series-data publishes Solar, Electricity, Traffic and Exchange.
-
-    For readers who have fetched them: one row a step, commas between channels, gzipped or not.
-    """
-    return torch.from_numpy(np.loadtxt(path, delimiter=",", dtype=np.float32, ndmin=2))
