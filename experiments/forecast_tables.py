@@ -18,6 +18,7 @@ from pathlib import Path
 from experiments import forecast_columns as columns
 from experiments import forecast_compare as fc
 from experiments import forecast_extent as extent
+from experiments import forecast_gaps as gaps
 from experiments import forecast_prose as prose
 from experiments import forecast_verdicts as fv
 from experiments import pages
@@ -228,9 +229,9 @@ BLOCKS = {  # name of a block of the page: function of the `Sources`
     "verdict naive": lambda s: fv.naive_verdict(s.main),
     "verdict horizons": lambda s: fv.horizon_verdict(s.main, s.small),
     "verdict scales": lambda s: fv.scales_verdict(s.main),
-    "verdict missing": lambda s: fv.missing_verdict(s.main),
-    "verdict imputation": lambda s: fv.imputation_verdict(s.main),
-    "verdict unmasked": lambda s: fv.unmasked_verdict(s.main),
+    "verdict missing": lambda s: gaps.missing_verdict(s.main),
+    "verdict imputation": lambda s: gaps.imputation_verdict(s.main),
+    "verdict unmasked": lambda s: gaps.unmasked_verdict(s.main),
     "speed": lambda s: f"{prose.how_timed(s)}\n\n{fv.speed_verdict(s.main)}\n\n{speed_table(s.main)}",
     "speed cpu": lambda s: speed_cpu_table(),
     "survives": prose.what_survives,

@@ -13,6 +13,7 @@ from scipy.stats import sem, t
 from experiments import forecast_claims as claims
 from experiments import forecast_compare as fc
 from experiments import forecast_extent as extent
+from experiments import forecast_gaps
 from experiments import forecast_prose as prose
 from experiments import forecast_sources as fs
 from experiments import forecast_tables as ft
@@ -458,9 +459,9 @@ def test_sentences_about_the_small_grid():
         assert np.median([m for m in memories if m]) < 11.8 / 2
     assert fc.decided(fc.compare(TABLE, claims.STABLE, claims.FREE)[0].values()) == "open"
     assert fv.horizon_verdict(TABLE).startswith("**Verdict: open.**")
-    assert fv.missing_verdict(TABLE).startswith("**Verdict: open.**") and "none excludes zero" in fv.missing_verdict(
-        TABLE
-    )
+    assert forecast_gaps.missing_verdict(TABLE).startswith(
+        "**Verdict: open.**"
+    ) and "none excludes zero" in forecast_gaps.missing_verdict(TABLE)
     assert not any(row["diverged"] for row in SMALL if row["seed"] is not None)
     for name in fc.SETS:  # 4 to 10 short epochs, about 800 updates, batches of about 128 rows
         every, batch, epochs = PLANS[name]

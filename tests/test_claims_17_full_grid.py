@@ -11,11 +11,11 @@ import torch
 from experiments import forecast_claims as claims
 from experiments import forecast_compact as compact
 from experiments import forecast_compare as fc
+from experiments import forecast_gaps, record
 from experiments import forecast_horizons as fh
 from experiments import forecast_sources as fs
 from experiments import forecast_tables as ft
 from experiments import forecast_verdicts as fv
-from experiments import record
 from fptlib import theory
 from fptlib.data.compact import expanded
 
@@ -213,7 +213,11 @@ def test_verdicts_follow_the_numbers_of_the_full_grid(outcome, contents):
         assert {side for side, _ in found[sentence].values()} == {word}, sentence
     scales = {side for side, _ in found["several time scales"].values()}
     assert scales == {"for" if word == "for" else "against"}
-    texts = [fv.lif_verdict(sources.main), fv.horizon_verdict(sources.main), fv.missing_verdict(sources.main)]
+    texts = [
+        fv.lif_verdict(sources.main),
+        fv.horizon_verdict(sources.main),
+        forecast_gaps.missing_verdict(sources.main),
+    ]
     starts = {
         "for": ("better (free), better (stable)", "grows", "more robust"),
         "against": ("worse (free), worse (stable)", "shrinks", "less robust"),
