@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from torch import nn
+from tqdm import tqdm
 
 from experiments.graph import Replayed
 from experiments.workers import Workers
@@ -110,7 +111,7 @@ def fit(learner, plan, stem, digest, device="cpu", workers=Workers(), budget_s=N
         spent = workers.agree(time.perf_counter() - begin)
         if (budget_s is not None and spent > budget_s) or (pause is not None and state.epoch - first >= pause):
             return state
-        one_epoch(learner, network, stepper, plan, state, device, workers)
+        one_epoch(learner, network, stepper, plan, state, device, workers, workers.first and talk is print)
         if workers.first:
             save(stem, digest, learner, optimiser, state)
             shown = " ".join(f"{k} {v:.4g}" for k, v in state.log[-1].items() if isinstance(v, float))
@@ -154,8 +155,8 @@ class Step:
         return loss.detach()
 
 
-def one_epoch(learner, network, stepper, plan, state, device, workers):
-    """One pass over the training part, then one look at validation."""
+def one_epoch(learner, network, stepper, plan, state, device, workers, shown=False):
+    """One pass over the training part, then one look at validation; ``shown``: with a bar, where there is a terminal for it."""
     on_gpu = torch.device(device).type == "cuda"
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
@@ -167,7 +168,8 @@ def one_epoch(learner, network, stepper, plan, state, device, workers):
     size = min(plan.batch, learner.size)
     clock, total, begin = Clock(on_gpu), 0.0, time.perf_counter()
     batches = order[: learner.size // size * size].split(size)  # a last, smaller batch is left out
-    for index in batches:
+    hidden = None if shown else True  # None: tqdm hides itself where no terminal is, so that logs stay logs
+    for index in tqdm(batches, f"  epoch {state.epoch + 1}/{plan.epochs}", leave=False, disable=hidden):
         clock.start()
         loss = stepper(workers.share(index))
         clock.stop()

@@ -382,6 +382,22 @@ def test_training_stops_early_and_keeps_the_best_weights(digits):
     assert torch.equal(next(learner.network.parameters()), weights[1])
 
 
+@pytest.mark.parametrize(("talk", "hidden"), [(print, None), (lambda text: None, True)])
+def test_a_bar_shows_each_epoch_where_somebody_looks(monkeypatch, digits, talk, hidden):
+    """One bar an epoch over its batches; tqdm decides by the terminal (None), and is told to hide for a run that is silent."""
+    bars = []
+
+    def bar(batches, text, **options):
+        bars.append((text.strip(), len(batches), options["disable"]))
+        return batches
+
+    monkeypatch.setattr(loop, "tqdm", bar)
+    plan = loop.Plan(epochs=2, batch=100)
+    learner = train.Classifier(SMALL, digits, plan, "cpu", loop.Workers())
+    loop.fit(learner, plan, None, "", talk=talk)
+    assert bars == [(f"epoch {n}/2", 2, hidden) for n in (1, 2)]
+
+
 def test_a_diverged_run_says_so(tmp_path, digits):
     run = replace(SMALL, train=SMALL.train | {"optimiser": "sgd", "rate": 1e38})
     found = train_small(run, tmp_path, digits)
