@@ -78,6 +78,12 @@ def test_the_networks_compute_the_same_thing():
     assert all(len(losses) == 2 and abs(losses[0] - losses[1]) < 1e-4 * losses[0] for losses in by_case.values())
 
 
+def test_near_one_there_is_one_chunk_where_the_chapter_says_so():
+    plan = lambda T, N, decay: cost.plan_forward(T, N, decay, "soft")
+    assert all(plan(T, N, 0.99).kernel == "sequential" for T, N in ((4096, 1024), (1024, 2**14)))
+    assert 1900 < plan(4096, 1024, 0.98).warmup < 2200 and 3600 < plan(2**20, 64, 0.99).warmup < 4200
+
+
 def test_exercises():
     assert round(20 * 2**25 / 4e12 * 1e3, 3) == 0.168
     assert round(8 / 56, 2) == 0.14
