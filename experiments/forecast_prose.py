@@ -104,15 +104,15 @@ def how_timed(s):
     rows = [r for r in s.main.timing if r["params"]]
     weights = sorted(round(r["params"], -2) for r in rows)
     runs = s.head.get("runs") or [s.head]
-    sessions = {r.get("run", 0) for r in rows}
-    devices = listed(sorted({runs[run]["device"] for run in sessions}))
+    made = {r.get("run", 0) for r in rows}
+    devices = listed(sorted({runs[run]["device"] for run in made}))
     alone = company(rows)
     loops = {(r["backbone"], r["neuron"]) for r in rows if r["solver"] == "loop"}
     gap = {(r["backbone"], r["neuron"]) for r in rows} - loops
     return (
         f"One training step of the PJM forecasters (windows of {rows[0]['lookback']} steps, horizon 24, 128 windows of 10 channels, "
         f"{weights[0]:,} to {weights[-1]:,} learned numbers) on one {devices}, {alone}, as plain PyTorch runs it, and two epochs end to "
-        f"end{', in ' + counted(len(sessions), 'session') if len(sessions) > 1 else ''}. An exact training that is the first of its process "
+        f"end{', in ' + counted(len(made), 'run') + ' of the script' if len(made) > 1 else ''}. An exact training that is the first of its process "
         "also pays for the compilation of the kernels."
         + (
             f" {counted(len(gap), 'loop').capitalize()} {'has' if len(gap) == 1 else 'have'} not been timed (–)."

@@ -5,10 +5,10 @@ A program of 64 neurons needs `GROUP_US` for 16 time steps: loads ahead of use, 
 
     time = max(1, programs / RESIDENT) * groups * GROUP_US + bytes / BYTES_PER_US + launches * LAUNCH_US
 
-with groups = (warmup + chunk) / 16 per program. The constants were fitted to one run on an NVIDIA H200
-(`experiments/results/tuning.json`, written by `experiments/tune_kernels.py`); among the measured chunks the model picks the fastest
-or one within 7 percent of it. On another GPU the choice may be off; the result has the same bits. BYTES_PER_US is larger than
-the memory's rate because part of the traffic hides behind the chain.
+with groups = (warmup + chunk) / 16 per program. The constants were fitted to a run of `experiments/tune_kernels.py` on an NVIDIA
+H200; in a later one, `experiments/results/tuning.json`, the backward pass as chosen is within 7 percent of the fastest measured, and
+the forward pass within 10. On another GPU the choice may be off; the result has the same bits. BYTES_PER_US is larger than the
+memory's rate because part of the traffic hides behind the chain.
 
 The LIF's forward pass can read its rows through a ring in shared memory (`lif_ahead`): 40 rows on their way in place of 16, and
 no pause between groups. That helps where few programs run or warm-ups are long, and costs up to 4 percent where many programs keep
@@ -16,8 +16,7 @@ the memory busy anyway; `_rings` draws the line. There, chain and traffic run si
 
     time = (chain^3 + traffic^3)^(1/3) + launch + MENDS * one chunk, run again
 
-with the constants of `RING_*`, fitted to an earlier run of the same measurements. In the file, the forward pass as chosen is within
-10 percent of the fastest measured, kernel and chunk.
+with the constants of `RING_*` (`RING_LAUNCH_US` by the number of launches).
 
 The warm-up comes from a measurement on random input: two membranes with different pasts still differ after
 (16 + 4.8 d) / (1 - decay) steps with probability about 10^-d (soft reset; half of that for hard reset).
