@@ -79,9 +79,11 @@ def sets(T, N):
     return max(1, min(24, int(L2_BYTES / (T * N * 12)) + 1))
 
 
-def one_a_line(items):
-    """A JSON list with one item a line: files that differ in one record then differ in one line."""
-    return "[\n" + ",\n".join("  " + json.dumps(i) for i in items) + "\n ]"
+def as_file(parts):
+    """The text of a result file from its parts by name: a list has one item a line, so that files that differ in one record differ in one line."""
+    lines = lambda items: "[\n" + ",\n".join("  " + json.dumps(i) for i in items) + "\n ]"
+    shown = (f' "{k}": {lines(v) if isinstance(v, list) else json.dumps(v)}' for k, v in parts.items())
+    return "{\n" + ",\n".join(shown) + "\n}\n"
 
 
 def wall_ms(call, wait, budget_s=0.1):

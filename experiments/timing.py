@@ -7,13 +7,12 @@ measured is listed under ``skipped`` with the reason. Most important cells first
 """
 
 import argparse
-import json
 import time
 from pathlib import Path
 
 import torch
 
-from experiments.elsewhere import BYTES, L2_BYTES, SHOWN, one_a_line
+from experiments.elsewhere import BYTES, L2_BYTES, SHOWN, as_file
 from experiments.gpu_clock import copy_gb_s, eager_floor_ms, eager_ms, graph_ms, header
 from experiments.timing_checks import checks
 from experiments.timing_impls import IMPLEMENTATIONS, NO_CAPTURE, refusal, versions
@@ -46,8 +45,7 @@ class Bench:
             "records": self.records,
             "skipped": self.skipped,
         }
-        body = ",\n".join(f' "{k}": ' + (json.dumps(v) if k == "header" else one_a_line(v)) for k, v in parts.items())
-        self.out.write_text("{\n" + body + "\n}\n")
+        self.out.write_text(as_file(parts))
 
     def skip(self, name, T, N, decay, mode, reason, **extra):
         self.skipped.append({"impl": name, "T": T, "N": N, "decay": decay, "mode": mode, "reason": reason, **extra})
@@ -214,7 +212,7 @@ def main():
                 bench.cell(T, N, decay, pair if decay == 0.5 else pair[:1])
     # Last, because some of these cannot be captured, and a capture that fails can keep memory from what comes after it.
     others = [name for name in IMPLEMENTATIONS if name not in pair]
-    for T, N in ((16, 2**22), (128, 2**18), (1024, 1024), (1024, 2**14), (4096, 1024), (8192, 64)):
+    for T, N in SHOWN:
         bench.cell(T, N, 0.5, others)
         bench.cell(T, N, 0.9, [name for name in others if name.startswith("fpt")])
     for name, reason in (

@@ -21,7 +21,7 @@ import threading
 import time
 from pathlib import Path
 
-from experiments.elsewhere import BYTES, cells, one_a_line
+from experiments.elsewhere import BYTES, as_file, cells
 
 COMMAND = "python -m experiments.timing_elsewhere --old OLD --spyx SPYX --out experiments/results/timing_elsewhere.json"
 GRACE = 25.0  # seconds after its own limit in which a process may finish the call that it is in
@@ -66,12 +66,8 @@ class Collected:
         self.save()
 
     def save(self):
-        parts = {
-            "header": json.dumps(self.header),
-            "records": one_a_line(self.records.values()),
-            "skipped": one_a_line(self.skipped),
-        }
-        self.out.write_text("{\n" + ",\n".join(f' "{k}": {v}' for k, v in parts.items()) + "\n}\n")
+        parts = {"header": self.header, "records": list(self.records.values()), "skipped": self.skipped}
+        self.out.write_text(as_file(parts))
 
 
 def environment(folder, device):

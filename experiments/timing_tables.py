@@ -12,13 +12,13 @@ from functools import partial
 from pathlib import Path
 
 from experiments import elsewhere_tables, pages
+from experiments.elsewhere import SHOWN
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORD = ROOT / "experiments" / "results" / "timing.json"
 ELSEWHERE = RECORD.with_name("timing_elsewhere.json")
 PAGE = ROOT / "book" / "14-time.md"
 DATA = ROOT / "_static" / "timing-data.js"
-SHOWN = ((16, 2**22), (128, 2**18), (1024, 2**14), (1024, 1024), (4096, 1024), (8192, 64))
 NAMES = {
     "fptlib": "exact replay (fptlib)",
     "spikingjelly": "SpikingJelly 2.0.0",
@@ -38,6 +38,11 @@ def cell(timing, impl, T, N, decay, mode="fwd+bwd", reset="soft", dtype="float32
         if all(row[k] == v for k, v in wanted.items()) and row.get("case") == case:
             return row
     return None
+
+
+def plain(row):
+    """Whether a record is of the neuron and the input that the figures show: soft reset, float32, random input."""
+    return row["reset"] == "soft" and row["dtype"] == "float32" and "case" not in row
 
 
 def size(number):
@@ -76,8 +81,7 @@ def roof_table(timing):
     """Shares of the roof for trains of at least 2^26 neuron-steps."""
     shares = {}
     for r in timing["records"]:
-        plain = r["impl"] == "fptlib" and r["reset"] == "soft" and r["dtype"] == "float32" and "case" not in r
-        if plain and r["T"] * r["N"] >= 2**26 and r["decay"] in (0.5, 0.9):
+        if r["impl"] == "fptlib" and plain(r) and r["T"] * r["N"] >= 2**26 and r["decay"] in (0.5, 0.9):
             shares[r["T"], r["N"], r["mode"], r["decay"]] = r["roof_fraction"]
     rows = [
         "| $T$ | $N$ | forward, 0.5 | forward, 0.9 | both, 0.5 | both, 0.9 |",
@@ -195,7 +199,7 @@ def figure_data(timing):
             r["roof_fraction"],
         ]
         for r in timing["records"]
-        if r["impl"] in NAMES and r["reset"] == "soft" and r["dtype"] == "float32" and "case" not in r
+        if r["impl"] in NAMES and plain(r)
     ]
     names = json.dumps(NAMES)
     body = ",\n".join(json.dumps(row) for row in rows)

@@ -4,14 +4,13 @@ One command: ``python -m experiments.tune_kernels --out experiments/results/tuni
 """
 
 import argparse
-import json
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 
-from experiments.elsewhere import L2_BYTES, one_a_line
+from experiments.elsewhere import L2_BYTES, as_file
 from experiments.gpu_clock import copy_gb_s, graph_ms, header
 from fptlib.kernels import calls, cost, ops  # noqa: F401  (ops registers the operators)
 
@@ -69,8 +68,7 @@ def main():
         for decay in DECAYS:
             if time.time() - begin < args.seconds:
                 records += measure(T, N, decay)
-        head, rows = json.dumps(result["header"]), one_a_line(records)
-        Path(args.out).write_text(f'{{\n "header": {head},\n "records": {rows}\n}}\n')
+        Path(args.out).write_text(as_file(result))
 
 
 def measure(T, N, decay):

@@ -121,9 +121,8 @@ def plan_chunks(T, N, decay, reset, itemsize=4, chunk=0, warmup=-1, ring=NO_RING
     for size in (chunk and _whole_groups(chunk),) if chunk else (*(c for c in CHUNKS if c < steps), steps):
         count = -(-T // size)
         need = 0 if count == 1 else _whole_groups(warmup) if warmup >= 0 else warmup_for(known, reset, N * count)
-        time = (_time if ring == NO_RING else _ring_time)(
-            "fwd", T, N, size, min(need, T), 2 * itemsize, itemsize, 1 if count == 1 else 3
-        )
+        sizes = (T, N, size, min(need, T), 2 * itemsize, itemsize, 1 if count == 1 else 3)
+        time = _time("fwd", *sizes) if ring == NO_RING else _ring_time(*sizes)
         if best is None or time < best[0]:
             best = (time, size, need, count)
     return _describe(best, T, N, decay, forced=bool(chunk), ring=ring)
@@ -198,7 +197,7 @@ def _time(which, T, N, size, warmup, moved, again, launches):
     return chain + traffic + launches * LAUNCH_US[which]
 
 
-def _ring_time(_, T, N, size, warmup, moved, again, launches):
+def _ring_time(T, N, size, warmup, moved, again, launches):
     chain = (warmup + min(size, _whole_groups(T))) / AHEAD * RING_GROUP_US
     traffic = N * T * (moved + RING_REREAD * again * warmup / size) / RING_BYTES_PER_US
     mending = MENDS * size / AHEAD * GROUP_US["fwd"] if warmup else 0.0

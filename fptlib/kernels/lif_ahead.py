@@ -23,6 +23,26 @@ def run_rows(v, rows, decay, threshold, v_reset, left, U: tl.constexpr, TAIL: tl
 
 
 @triton.jit
+def turn(
+    x, spikes, membrane, states, seams, v, t, t0, left, n, inside, N, decay, threshold, v_reset,
+    RESET: tl.constexpr, STATE: tl.constexpr, U: tl.constexpr, R: tl.constexpr, TAIL: tl.constexpr,
+):  # fmt: skip
+    """R rows from step t on (``left`` of them in a TAIL), pointers at the first; before ``t0`` nothing is stored. The state after them."""
+    kept = inside & (spread(t - t0, n) >= 0)
+    if seams is not None:
+        tl.store(seams, v, mask=inside & (spread(t - t0, n) == 0))
+    if states is not None:
+        row = spread(t // U - 1, n).to(tl.int64) * N + n
+        tl.store(states + row, v, mask=kept & (spread(t, n) > 0) & (spread(t % U, n) == 0))
+    rows = load_rows(x, N, inside, left, R, TAIL, STATE)
+    v, us, ss = run_rows(v, rows, decay, threshold, v_reset, left, R, TAIL, RESET)
+    store_rows(spikes, ss, N, kept, left, R, TAIL)
+    if membrane is not None:
+        store_rows(membrane, us, N, kept, left, R, TAIL)
+    return v
+
+
+@triton.jit
 def run_ring(
     x, spikes, membrane, states, seams, v, first, t0, t1, n, inside, N, decay, threshold, v_reset,
     RESET: tl.constexpr, STATE: tl.constexpr, U: tl.constexpr, STAGES: tl.constexpr, R: tl.constexpr,
@@ -34,35 +54,22 @@ def run_ring(
     """
     full = t1 - (t1 - first) % R
     offset = first.to(tl.int64) * N + n
-    p = x + offset
+    x += offset
     spikes += offset
     if membrane is not None:
         membrane += offset
     for t in tl.range(first, full, R, num_stages=STAGES):
-        kept = inside & (spread(t - t0, n) >= 0)
-        if seams is not None:
-            tl.store(seams, v, mask=inside & (spread(t - t0, n) == 0))
-        if states is not None:
-            row = spread(t // U - 1, n).to(tl.int64) * N + n
-            tl.store(states + row, v, mask=kept & (spread(t, n) > 0) & (spread(t % U, n) == 0))
-        rows = load_rows(p, N, inside, R, R, False, STATE)
-        v, us, ss = run_rows(v, rows, decay, threshold, v_reset, R, R, False, RESET)
-        store_rows(spikes, ss, N, kept, R, R, False)
-        if membrane is not None:
-            store_rows(membrane, us, N, kept, R, R, False)
-            membrane += R * N
-        p += R * N
+        v = turn(
+            x, spikes, membrane, states, seams, v, t, t0, R, n, inside, N, decay, threshold, v_reset,
+            RESET, STATE, U, R, False,
+        )  # fmt: skip
+        x += R * N
         spikes += R * N
-    if full < t1:
-        left = spread(t1 - full, n)
-        if seams is not None:
-            tl.store(seams, v, mask=inside & (spread(full - t0, n) == 0))
-        if states is not None:
-            row = spread(full // U - 1, n).to(tl.int64) * N + n
-            tl.store(states + row, v, mask=inside & (spread(full, n) > 0) & (spread(full % U, n) == 0))
-        rows = load_rows(p, N, inside, left, R, True, STATE)
-        v, us, ss = run_rows(v, rows, decay, threshold, v_reset, left, R, True, RESET)
-        store_rows(spikes, ss, N, inside, left, R, True)
         if membrane is not None:
-            store_rows(membrane, us, N, inside, left, R, True)
+            membrane += R * N
+    if full < t1:
+        v = turn(
+            x, spikes, membrane, states, seams, v, full, t0, spread(t1 - full, n), n, inside, N, decay, threshold, v_reset,
+            RESET, STATE, U, R, True,
+        )  # fmt: skip
     return v
